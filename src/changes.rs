@@ -1,0 +1,63 @@
+//! The public truth's diary: one row for every change that readers can see, numbered in commit order.
+//!
+//! A row carries ids and purge keys, never words or slugs: a slug holds the title, and an unpublished title must not
+//! stay anywhere that readers can look.
+
+use diesel::prelude::*;
+
+use crate::db::{Conn, Tx};
+use crate::error::Result;
+use crate::schema::{changes, counters};
+use crate::types::{Id, Time};
+
+/// What happened to which part of the public truth.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// `article.published`, `section.updated`, …
+    pub kind: &'static str,
+    /// The article, section, tag, author, image or site it is about.
+    pub subject_id: String,
+    /// The article's language.
+    pub language: Option<String>,
+    /// What caches have to drop: the memberships before and after.
+    pub keys: Vec<String>,
+}
+
+/// Records a public change in the cause's transaction; it takes its number last, just before COMMIT, so that nobody
+/// sees number 2 before number 1 exists.
+pub fn record(tx: &mut Tx<'_>, kind: &'static str, subject: &str, language: Option<&str>, keys: Vec<String>) {
+    let change =
+        Change { kind, subject_id: subject.to_owned(), language: language.map(str::to_owned), keys };
+    tx.push_change(change);
+}
+
+/// The purge key of one thing: a letter for its kind and eleven characters of its id's random end.
+pub fn key(kind: char, id: &Id) -> String {
+    let digits: String = id.as_str().chars().filter(|c| *c != '-').collect();
+    format!("{kind}{}", &digits[digits.len() - 11..])
+}
+
+/// Numbers the changes and writes them. Called once, as the last statements of a transaction.
+pub fn flush(conn: &mut Conn, pending: Vec<Change>, now: Time) -> Result<()> {
+    if pending.is_empty() {
+        return Ok(());
+    }
+    let count = pending.len() as i64;
+    let last: i64 = diesel::update(counters::table.find("changes"))
+        .set(counters::n.eq(counters::n + count))
+        .returning(counters::n)
+        .get_result(conn)?;
+    for (change, seq) in pending.into_iter().zip(last - count + 1..) {
+        diesel::insert_into(changes::table)
+            .values((
+                changes::seq.eq(seq),
+                changes::kind.eq(change.kind),
+                changes::subject_id.eq(change.subject_id),
+                changes::language.eq(change.language),
+                changes::keys.eq(serde_json::json!(change.keys).to_string()),
+                changes::at_ms.eq(now),
+            ))
+            .execute(conn)?;
+    }
+    Ok(())
+}

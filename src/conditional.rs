@@ -1,0 +1,224 @@
+//! Versions and validators: `If-Match` for editors (RFC 9110), `ETag` and 304 for readers.
+
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::http::header;
+use actix_web::{FromRequest, HttpRequest, HttpResponse};
+
+use crate::error::{Code, Problem, Result};
+use crate::request::hash;
+use crate::types::Time;
+
+/// What the caller says about the version they mean.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IfMatch {
+    /// Nothing.
+    Absent,
+    /// `*`: whatever there is.
+    Any,
+    /// One of these.
+    Tags(Vec<String>),
+    /// A weak tag, which cannot guard a write.
+    Weak,
+}
+
+impl FromRequest for IfMatch {
+    type Error = Problem;
+    type Future = Ready<Result<Self>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let values: Vec<&[u8]> = req.headers().get_all(header::IF_MATCH).map(|value| value.as_bytes()).collect();
+        ready(Self::parse(&values))
+    }
+}
+
+impl IfMatch {
+    fn parse(values: &[&[u8]]) -> Result<Self> {
+        if values.is_empty() {
+            return Ok(Self::Absent);
+        }
+        let malformed = || {
+            Problem::parameter(Code::InvalidHeader, "If-Match", "If-Match must be * or entity tags such as \"3\".")
+        };
+        let text = String::from_utf8(values.join(&b", "[..])).map_err(|_| malformed())?;
+        if text.trim() == "*" {
+            return Ok(Self::Any);
+        }
+        let (mut tags, mut weak) = (Vec::new(), false);
+        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+            weak |= part.starts_with("W/");
+            let part = part.strip_prefix("W/").unwrap_or(part);
+            let inner = part.strip_prefix('"').and_then(|part| part.strip_suffix('"')).ok_or_else(malformed)?;
+            if inner.contains('"') {
+                return Err(malformed());
+            }
+            tags.push(inner.to_owned());
+        }
+        match (tags.is_empty(), weak) {
+            (true, _) => Err(malformed()),
+            (false, true) => Ok(Self::Weak),
+            (false, false) => Ok(Self::Tags(tags)),
+        }
+    }
+
+    /// The guard of a write: 428 when it is missing.
+    pub fn required(self) -> Result<Guard> {
+        match self {
+            Self::Absent => Err(Problem::new(
+                Code::PreconditionRequired,
+                "Send If-Match with the ETag you read, or * to write whatever the version is.",
+            )),
+            given => Ok(Guard(given)),
+        }
+    }
+}
+
+/// An `If-Match` that was sent.
+#[derive(Debug, Clone)]
+pub struct Guard(IfMatch);
+
+impl Guard {
+    /// A guard that any version passes, for writes whose caller need not name one.
+    pub fn any() -> Self {
+        Self(IfMatch::Any)
+    }
+
+    /// 412 unless this is the version the caller means.
+    pub fn check(&self, version: i64) -> Result<()> {
+        match &self.0 {
+            IfMatch::Any => Ok(()),
+            IfMatch::Tags(tags) if tags.contains(&version.to_string()) => Ok(()),
+            IfMatch::Weak => Err(Problem::new(
+                Code::WeakEtag,
+                "If-Match compares strongly: send the ETag as it was given, without W/.",
+            )
+            .with("current_version", version)),
+            _ => Err(Problem::new(
+                Code::VersionMismatch,
+                format!("It is at version {version} now: read it again, and repeat the change on what you find."),
+            )
+            .with("current_version", version)),
+        }
+    }
+}
+
+/// A strong entity tag for a management item.
+pub fn version_tag(version: i64) -> String {
+    format!("\"{version}\"")
+}
+
+/// Cache lifetime of delivery answers (seconds fresh, seconds stale while revalidating).
+pub const PUBLIC: &str = "public, max-age=30, stale-while-revalidate=30";
+
+/// What a delivery answer is made of.
+pub struct Made {
+    /// The bytes.
+    pub body: Vec<u8>,
+    /// Their media type.
+    pub media_type: &'static str,
+    /// The newest thing in it.
+    pub last_modified: Option<Time>,
+    /// Purge keys.
+    pub keys: Vec<String>,
+    /// `Link` header.
+    pub link: Option<String>,
+}
+
+/// Most bytes of `Surrogate-Key`.
+const KEYS_LIMIT: usize = 2048;
+
+/// Answers a delivery read: validators, cache headers, 304 when the reader has it already.
+pub fn deliver(req: &HttpRequest, made: Made) -> HttpResponse {
+    // The tag names the bytes and the coding they are sent in; today's only coding is identity.
+    let tag = format!("\"{}-i\"", &hash(&made.body)[..22]);
+    let now = Time::now();
+    // Within its own second a date cannot tell two versions apart.
+    let modified = made.last_modified.filter(|time| time.ms() / 1000 < now.ms() / 1000);
+    let mut response = if is_fresh(req, &tag, modified) {
+        HttpResponse::NotModified()
+    } else {
+        HttpResponse::Ok()
+    };
+    response
+        .insert_header((header::ETAG, tag))
+        .insert_header((header::CACHE_CONTROL, PUBLIC))
+        .insert_header((header::VARY, "Accept-Encoding"));
+    if let Some(time) = modified {
+        response.insert_header((header::LAST_MODIFIED, httpdate::fmt_http_date(time.to_chrono().into())));
+    }
+    if !made.keys.is_empty() {
+        response.insert_header(("Surrogate-Key", surrogate_keys(made.keys)));
+    }
+    if let Some(link) = made.link {
+        response.insert_header((header::LINK, link));
+    }
+    response.content_type(made.media_type).body(made.body)
+}
+
+fn surrogate_keys(keys: Vec<String>) -> String {
+    let mut line = String::new();
+    for key in keys {
+        if line.len() + key.len() + 1 > KEYS_LIMIT {
+            break;
+        }
+        if !line.split(' ').any(|known| known == key) {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(&key);
+        }
+    }
+    line
+}
+
+/// RFC 9110 §13.2.2: `If-None-Match` decides when it is there, by weak comparison; else `If-Modified-Since`.
+fn is_fresh(req: &HttpRequest, tag: &str, modified: Option<Time>) -> bool {
+    let hash_of = |tag: &str| tag.trim_matches('"').rsplit_once('-').map(|(hash, _)| hash.to_owned());
+    let mut lines = req.headers().get_all(header::IF_NONE_MATCH).peekable();
+    if lines.peek().is_some() {
+        let ours = hash_of(tag);
+        let mut tags = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(','));
+        return tags.any(|given| {
+            let given = given.trim().trim_start_matches("W/");
+            given == "*" || hash_of(given) == ours
+        });
+    }
+    let since = req.headers().get(header::IF_MODIFIED_SINCE).and_then(|value| value.to_str().ok());
+    match (since.and_then(|text| httpdate::parse_http_date(text).ok()), modified) {
+        (Some(since), Some(modified)) => {
+            let since: chrono::DateTime<chrono::Utc> = since.into();
+            modified.ms() / 1000 <= since.timestamp()
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<IfMatch> {
+        IfMatch::parse(&[text.as_bytes()])
+    }
+
+    #[test]
+    fn if_match_is_read_as_the_standard_says() {
+        assert_eq!(parse("*").expect("any"), IfMatch::Any);
+        assert_eq!(parse("\"3\", \"4\"").expect("tags"), IfMatch::Tags(vec!["3".into(), "4".into()]));
+        assert_eq!(parse("W/\"3\"").expect("weak"), IfMatch::Weak);
+        for malformed in ["3", "", "\"3", "\"a\"b\""] {
+            assert_eq!(parse(malformed).expect_err(malformed).code(), Code::InvalidHeader);
+        }
+    }
+
+    #[test]
+    fn a_guard_lets_only_its_version_pass() {
+        let guard = parse("\"3\"").and_then(IfMatch::required).expect("a guard");
+        assert!(guard.check(3).is_ok());
+        assert_eq!(guard.check(4).expect_err("stale").code(), Code::VersionMismatch);
+        assert_eq!(IfMatch::Absent.required().expect_err("missing").code(), Code::PreconditionRequired);
+        let weak = parse("W/\"3\"").and_then(IfMatch::required).expect("a guard");
+        assert_eq!(weak.check(3).expect_err("weak").code(), Code::WeakEtag);
+    }
+}

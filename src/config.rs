@@ -1,0 +1,271 @@
+//! Every setting, typed and read once, from the environment or `.env`. `.env.example` is the manual for operators.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use rand::Rng;
+
+use crate::db::Location;
+use crate::text::is_language;
+
+/// A value that must not be printed.
+#[derive(Clone)]
+pub struct Secret(Vec<u8>);
+
+impl Secret {
+    /// The bytes, for signing.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// All settings.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `DATABASE_URL`: where the database is.
+    pub database: Location,
+    /// `MEDIA_URL`: where image files are kept.
+    pub media_url: String,
+    /// `MEDIA_PUBLIC_URL`: where front ends fetch image files; this API itself when empty.
+    pub media_public_url: String,
+    /// `BIND`: the address and port that are listened on.
+    pub bind: SocketAddr,
+    /// `PUBLIC_URL`: this API's address as clients see it, without a slash at the end. Empty until the port is known.
+    pub public_url: String,
+    /// `SITE_URL`: the front end, without a slash at the end.
+    pub site_url: String,
+    /// `ARTICLE_URL`: template of a story's address on the front end.
+    pub article_url: String,
+    /// `SITE_NAME`: the first name of the site; later it is changed over the API.
+    pub site_name: String,
+    /// `LANGUAGES`: the languages of the site; the first is the default.
+    pub languages: Vec<String>,
+    /// `TIME_ZONE`: an IANA name, for front ends that print dates.
+    pub time_zone: String,
+    /// `JWT_SECRET`: signs access tokens.
+    pub jwt_secret: Secret,
+    /// `TRUSTED_PROXIES`: addresses whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: BTreeSet<IpAddr>,
+    /// `CORS_ORIGINS`: web origins that may call the management API from a browser.
+    pub cors_origins: Vec<String>,
+    /// `RATE_LIMITS`: whether newsdesk limits requests itself.
+    pub rate_limits: bool,
+    /// `AUTO_MIGRATE`: whether commands bring the schema up to date first.
+    pub auto_migrate: bool,
+    /// `FEEDBACK_RETENTION_DAYS`: after so many days a sender's details are removed.
+    pub feedback_retention_days: i64,
+    /// `LOG`: what is logged, such as `info` or `newsdesk=debug`.
+    pub log: String,
+}
+
+/// Where settings are looked up; a function, so that tests need not touch the process's environment.
+type Lookup<'l> = &'l dyn Fn(&str) -> Option<String>;
+
+impl Config {
+    /// Reads and checks every setting. The error is one line for each wrong one.
+    pub fn read(lookup: Lookup<'_>) -> Result<Self, String> {
+        let mut errors = Vec::new();
+        let text = |name: &str, default: &str| {
+            lookup(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty()).unwrap_or(default.into())
+        };
+
+        let database = Location::parse(&text("DATABASE_URL", "sqlite://data/newsdesk.db"))
+            .map_err(|error| errors.push(error))
+            .unwrap_or(Location::Sqlite(PathBuf::new()));
+        let bind: SocketAddr = text("BIND", "127.0.0.1:8080").parse().unwrap_or_else(|_| {
+            errors.push("BIND must be an address and a port such as 127.0.0.1:8080".into());
+            SocketAddr::from(([127, 0, 0, 1], 0))
+        });
+        let mut public_url = text("PUBLIC_URL", "");
+        if public_url.is_empty() && !bind.ip().is_loopback() {
+            errors.push("PUBLIC_URL is needed, because BIND is not a loopback address: clients' links are built from it".into());
+        } else if public_url.is_empty() && bind.port() != 0 {
+            public_url = format!("http://{bind}");
+        }
+        let public_url = address("PUBLIC_URL", &public_url, &mut errors);
+        let site_url = address("SITE_URL", &text("SITE_URL", "http://localhost:3000"), &mut errors);
+        let media_public_url = address("MEDIA_PUBLIC_URL", &text("MEDIA_PUBLIC_URL", ""), &mut errors);
+
+        let article_url = text("ARTICLE_URL", "{site}/{section}/{slug}");
+        if !(article_url.contains("{slug}") || article_url.contains("{id}")) {
+            errors.push("ARTICLE_URL must contain {slug} or {id}".into());
+        }
+        let languages: Vec<String> = list(&text("LANGUAGES", "vi,en"));
+        if languages.is_empty() || languages.iter().any(|language| !is_language(language)) {
+            errors.push("LANGUAGES must be lower-case BCP 47 tags joined by commas, such as vi,en".into());
+        }
+        let time_zone = text("TIME_ZONE", "Asia/Ho_Chi_Minh");
+        if !is_time_zone(&time_zone) {
+            errors.push("TIME_ZONE must be an IANA name such as Asia/Ho_Chi_Minh".into());
+        }
+        let jwt_secret = jwt_secret(&text("JWT_SECRET", ""), &database).unwrap_or_else(|error| {
+            errors.push(error);
+            Secret(Vec::new())
+        });
+        let mut trusted_proxies = BTreeSet::new();
+        for part in list(&text("TRUSTED_PROXIES", "")) {
+            match part.parse() {
+                Ok(ip) => _ = trusted_proxies.insert(ip),
+                Err(_) => errors.push(format!("TRUSTED_PROXIES: {part:?} is no IP address")),
+            }
+        }
+        let cors_origins = list(&text("CORS_ORIGINS", ""));
+        if let Some(bad) = cors_origins.iter().find(|origin| !is_origin(origin)) {
+            errors.push(format!("CORS_ORIGINS: {bad:?} is no origin such as https://desk.example.vn"));
+        }
+        let rate_limits = on_off("RATE_LIMITS", &text("RATE_LIMITS", "on"), &mut errors);
+        let auto_migrate = on_off("AUTO_MIGRATE", &text("AUTO_MIGRATE", "on"), &mut errors);
+        let feedback_retention_days = text("FEEDBACK_RETENTION_DAYS", "365").parse().unwrap_or(0);
+        if !(1..=36_500).contains(&feedback_retention_days) {
+            errors.push("FEEDBACK_RETENTION_DAYS must be a number of days from 1 to 36500".into());
+        }
+        let site_name = text("SITE_NAME", "newsdesk");
+        let media_url = text("MEDIA_URL", "file://data/media");
+        let log = text("LOG", "info");
+
+        if errors.is_empty() {
+            Ok(Self {
+                database,
+                media_url,
+                media_public_url,
+                bind,
+                public_url,
+                site_url,
+                article_url,
+                site_name,
+                languages,
+                time_zone,
+                jwt_secret,
+                trusted_proxies,
+                cors_origins,
+                rate_limits,
+                auto_migrate,
+                feedback_retention_days,
+                log,
+            })
+        } else {
+            Err(errors.join("\n"))
+        }
+    }
+
+    /// The site's default language.
+    pub fn default_language(&self) -> &str {
+        self.languages.first().map_or("vi", String::as_str)
+    }
+}
+
+/// Names separated by commas.
+fn list(text: &str) -> Vec<String> {
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+}
+
+/// An http address without a slash at the end; empty stays empty.
+fn address(name: &str, value: &str, errors: &mut Vec<String>) -> String {
+    let good = value.is_empty()
+        || url::Url::parse(value).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.query().is_none());
+    if !good {
+        errors.push(format!("{name} must be an address such as https://api.example.vn, without a query"));
+    }
+    value.trim_end_matches('/').to_owned()
+}
+
+fn on_off(name: &str, value: &str, errors: &mut Vec<String>) -> bool {
+    match value {
+        "on" | "true" | "1" => true,
+        "off" | "false" | "0" => false,
+        _ => {
+            errors.push(format!("{name} must be on or off"));
+            true
+        }
+    }
+}
+
+fn is_origin(text: &str) -> bool {
+    url::Url::parse(text).is_ok_and(|url| url.origin().is_tuple() && url.origin().ascii_serialization() == text)
+}
+
+/// The form of an IANA time zone name: `UTC`, `Asia/Ho_Chi_Minh`, `America/Argentina/Ushuaia`.
+pub fn is_time_zone(text: &str) -> bool {
+    text.len() <= 64
+        && text.split('/').count() <= 3
+        && text.split('/').all(|part| {
+            part.starts_with(|c: char| c.is_ascii_uppercase())
+                && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '+'))
+        })
+}
+
+/// The secret from the settings, or one of our own in the data folder: made once, readable by its owner only.
+fn jwt_secret(given: &str, database: &Location) -> Result<Secret, String> {
+    if !given.is_empty() {
+        return if given.len() >= 32 {
+            Ok(Secret(given.as_bytes().to_vec()))
+        } else {
+            Err("JWT_SECRET must have at least 32 characters".into())
+        };
+    }
+    let Location::Sqlite(path) = database else {
+        return Err("JWT_SECRET is needed with PostgreSQL, the same for every instance; `openssl rand -hex 32` makes one".into());
+    };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let file = folder.join("jwt_secret");
+    let unreadable = |error: std::io::Error| format!("{} cannot be read or written: {error}", file.display());
+    match std::fs::read(&file) {
+        Ok(secret) if secret.len() >= 32 => return Ok(Secret(secret)),
+        Ok(_) => return Err(format!("{} is shorter than 32 bytes: delete it to have a new one made", file.display())),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(unreadable(error)),
+        Err(_) => {}
+    }
+    std::fs::create_dir_all(folder).map_err(unreadable)?;
+    let mut bytes = [0u8; 32];
+    rand::rng().fill_bytes(&mut bytes);
+    let secret: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    // Written whole under another name and linked, so that two processes that start at once end with one secret.
+    let mut staged = tempfile::NamedTempFile::new_in(folder).map_err(unreadable)?;
+    std::io::Write::write_all(&mut staged, secret.as_bytes()).map_err(unreadable)?;
+    staged.as_file().sync_all().map_err(unreadable)?;
+    match staged.persist_noclobber(&file) {
+        Ok(_) => Ok(Secret(secret.into_bytes())),
+        Err(_) => std::fs::read(&file).map(Secret).map_err(unreadable),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "a-test-secret-of-more-than-32-bytes!";
+
+    fn read(settings: &[(&str, &str)]) -> Result<Config, String> {
+        let settings: Vec<(String, String)> =
+            settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Config::read(&|name| {
+            let found = settings.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+            if name == "JWT_SECRET" { found.or(Some(SECRET.into())) } else { found }
+        })
+    }
+
+    #[test]
+    fn defaults_are_enough_on_one_machine() {
+        let config = read(&[]).expect("defaults");
+        assert_eq!(config.public_url, "http://127.0.0.1:8080");
+        assert_eq!(config.default_language(), "vi");
+        assert!(config.database.is_sqlite());
+    }
+
+    #[test]
+    fn each_wrong_setting_has_its_line() {
+        let errors = read(&[("BIND", "8080"), ("DATABASE_URL", "mysql://x"), ("TIME_ZONE", "saigon"), ("RATE_LIMITS", "maybe")])
+            .expect_err("four wrong settings");
+        assert_eq!(errors.lines().count(), 4, "{errors}");
+        assert!(read(&[("BIND", "0.0.0.0:80")]).expect_err("an address is needed").contains("PUBLIC_URL"));
+        assert!(read(&[("JWT_SECRET", "short")]).expect_err("too short").contains("JWT_SECRET"));
+    }
+}

@@ -1,0 +1,3 @@
+//! The sample newsroom (stub).
+/// Runs.
+pub fn run() -> Result<(), String> { Ok(()) }

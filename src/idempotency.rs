@@ -1,0 +1,221 @@
+//! Answers of writes, and `Idempotency-Key`: the same request twice does its work once.
+
+use std::collections::HashSet;
+use std::future::{Ready, ready};
+use std::sync::{Mutex, PoisonError};
+
+use actix_web::body::BoxBody;
+use actix_web::dev::Payload;
+use actix_web::http::StatusCode;
+use actix_web::{FromRequest, HttpRequest, HttpResponse, Responder};
+use diesel::prelude::*;
+use serde::Serialize;
+
+use crate::app::App;
+use crate::conditional::version_tag;
+use crate::db::{self, Tx};
+use crate::error::{Code, Problem, Result};
+use crate::request::hash;
+use crate::schema::idempotency;
+
+/// The answer of a management request, complete before its transaction commits so that it can be replayed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: String,
+}
+
+impl Answer {
+    /// 200 with a body.
+    pub fn ok(value: &impl Serialize) -> Result<Self> {
+        Self::new(200, value)
+    }
+
+    /// 201 with `Location` and a body.
+    pub fn created(location: String, value: &impl Serialize) -> Result<Self> {
+        Ok(Self::new(201, value)?.header("Location", location))
+    }
+
+    /// Any status with a body.
+    pub fn new(status: u16, value: &impl Serialize) -> Result<Self> {
+        let body = serde_json::to_string(value).map_err(Problem::internal)?;
+        Ok(Self { status, headers: Vec::new(), body })
+    }
+
+    /// 204.
+    pub fn no_content() -> Self {
+        Self { status: 204, headers: Vec::new(), body: String::new() }
+    }
+
+    /// Adds the item's entity tag.
+    pub fn version(self, version: i64) -> Self {
+        self.header("ETag", version_tag(version))
+    }
+
+    /// Adds a header.
+    pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Adds a header when there is a value.
+    pub fn maybe_header(self, name: &str, value: Option<String>) -> Self {
+        match value {
+            Some(value) => self.header(name, value),
+            None => self,
+        }
+    }
+}
+
+impl Responder for Answer {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
+        let mut response = HttpResponse::build(StatusCode::from_u16(self.status).unwrap_or(StatusCode::OK));
+        for (name, value) in self.headers {
+            response.insert_header((name, value));
+        }
+        if self.body.is_empty() { response.finish() } else { response.content_type("application/json").body(self.body) }
+    }
+}
+
+/// Extractor: the request's `Idempotency-Key`, if it has one, and what it belongs to.
+pub struct IdempotencyKey {
+    key: Option<String>,
+    target: String,
+}
+
+impl FromRequest for IdempotencyKey {
+    type Error = Problem;
+    type Future = Ready<Result<Self>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let target = format!("{} {}", req.method(), req.path());
+        let refuse = || {
+            Problem::parameter(
+                Code::InvalidHeader,
+                "Idempotency-Key",
+                "Idempotency-Key must be one value of 1-255 printable ASCII characters.",
+            )
+        };
+        let mut values = req.headers().get_all("idempotency-key");
+        ready(match (values.next(), values.next()) {
+            (None, _) => Ok(Self { key: None, target }),
+            (Some(_), Some(_)) => Err(refuse()),
+            (Some(value), None) => match value.to_str() {
+                Ok(text) if (1..=255).contains(&text.len()) && text.bytes().all(|b| (0x20..0x7f).contains(&b)) => {
+                    Ok(Self { key: Some(text.to_owned()), target })
+                }
+                _ => Err(refuse()),
+            },
+        })
+    }
+}
+
+/// One piece of work that must be done once.
+#[derive(Debug, Clone)]
+pub struct Once {
+    scope: String,
+    key: String,
+    request_hash: String,
+}
+
+impl IdempotencyKey {
+    /// For a signed-in caller: the key belongs to them, the method and the path.
+    pub fn of(self, caller: &str, body_hash: &str) -> Option<Once> {
+        let scope = hash(format!("{caller} {}", self.target).as_bytes());
+        self.key.map(|key| Once { scope, key, request_hash: body_hash.to_owned() })
+    }
+
+    /// For anyone: strangers may choose the same key, so the body belongs to the scope too.
+    pub fn of_anyone(self, body_hash: &str) -> Option<Once> {
+        let scope = hash(format!("anyone {} {body_hash}", self.target).as_bytes());
+        self.key.map(|key| Once { scope, key, request_hash: body_hash.to_owned() })
+    }
+}
+
+/// Keys whose work is running in this process.
+#[derive(Debug, Default)]
+pub struct InFlight(Mutex<HashSet<String>>);
+
+struct Running<'a> {
+    set: &'a InFlight,
+    name: String,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.set.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
+    }
+}
+
+impl InFlight {
+    fn enter(&self, name: &str) -> Result<Running<'_>> {
+        let free = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
+        if free { Ok(Running { set: self, name: name.to_owned() }) } else { Err(in_progress()) }
+    }
+}
+
+fn in_progress() -> Problem {
+    Problem::new(Code::IdempotencyInProgress, "A request with this key is still running: ask again in a moment.")
+        .header("Retry-After", "1")
+}
+
+/// Runs a write transaction; with a key, once: its answer is kept in the same transaction and replayed for 24 hours.
+pub async fn write_once<F>(app: &App, once: Option<Once>, mut work: F) -> Result<Answer>
+where
+    F: FnMut(&mut Tx<'_>) -> Result<Answer> + Send + 'static,
+{
+    let Some(once) = once else { return app.db.write(work).await };
+    let name = format!("{} {}", once.scope, once.key);
+    let _running = app.in_flight.enter(&name)?;
+    app.db
+        .write(move |tx| {
+            if !db::try_lock(tx.conn, &name)? {
+                return Err(in_progress());
+            }
+            if let Some(answer) = replay(tx, &once)? {
+                return Ok(answer);
+            }
+            let answer = work(tx)?;
+            keep(tx, &once, &answer)?;
+            Ok(answer)
+        })
+        .await
+}
+
+fn replay(tx: &mut Tx<'_>, once: &Once) -> Result<Option<Answer>> {
+    let row: Option<(String, i64, String, String)> = idempotency::table
+        .find((&once.scope, &once.key))
+        .filter(idempotency::created_ms.gt(tx.now.plus_seconds(-24 * 3600)))
+        .select((idempotency::request_hash, idempotency::status, idempotency::headers, idempotency::body))
+        .first(tx.conn)
+        .optional()?;
+    let Some((request_hash, status, headers, body)) = row else { return Ok(None) };
+    if request_hash != once.request_hash {
+        return Err(Problem::new(
+            Code::IdempotencyKeyReused,
+            "This Idempotency-Key was sent with another body: use a new key for a new request.",
+        ));
+    }
+    let headers = serde_json::from_str(&headers).map_err(Problem::internal)?;
+    let answer = Answer { status: status as u16, headers, body };
+    Ok(Some(answer.header("Idempotency-Replayed", "true")))
+}
+
+fn keep(tx: &mut Tx<'_>, once: &Once, answer: &Answer) -> Result<()> {
+    diesel::delete(idempotency::table.find((&once.scope, &once.key))).execute(tx.conn)?;
+    diesel::insert_into(idempotency::table)
+        .values((
+            idempotency::scope.eq(&once.scope),
+            idempotency::idempotency_key.eq(&once.key),
+            idempotency::request_hash.eq(&once.request_hash),
+            idempotency::status.eq(i64::from(answer.status)),
+            idempotency::headers.eq(serde_json::to_string(&answer.headers).map_err(Problem::internal)?),
+            idempotency::body.eq(&answer.body),
+            idempotency::created_ms.eq(tx.now),
+        ))
+        .execute(tx.conn)?;
+    Ok(())
+}

@@ -1,0 +1,76 @@
+//! What runs without a request: forgetting what has served its time.
+
+use std::time::Duration;
+
+use diesel::prelude::*;
+use tokio::task::JoinHandle;
+
+use crate::app::State;
+use crate::db::{Conn, Tx};
+use crate::error::Result;
+use crate::schema::{idempotency, sessions};
+
+/// How often retention looks.
+const EVERY: Duration = Duration::from_secs(600);
+/// Rows that one write removes, so that others are not kept waiting.
+const PIECE: i64 = 500;
+
+/// The running jobs.
+pub struct Jobs(JoinHandle<()>);
+
+impl Jobs {
+    /// Ends them.
+    pub async fn stop(self) {
+        self.0.abort();
+        // Aborting is the expected end.
+        let _ = self.0.await;
+    }
+}
+
+/// Starts the jobs on the current runtime.
+pub fn start(app: State) -> Jobs {
+    Jobs(tokio::task::spawn(async move {
+        loop {
+            if let Err(problem) = retention(&app).await {
+                tracing::error!(cause = %problem, "retention failed; it is tried again later");
+            }
+            app.limits.sweep();
+            tokio::time::sleep(EVERY).await;
+        }
+    }))
+}
+
+/// Removes idempotency keys after 24 hours, sessions after their end, and readers' details after the configured time.
+async fn retention(app: &State) -> Result<()> {
+    loop {
+        if app.db.write(forget_piece).await? < PIECE {
+            break;
+        }
+    }
+    while crate::feedback::forget_senders(app, PIECE).await? == PIECE {}
+    Ok(())
+}
+
+fn forget_piece(tx: &mut Tx<'_>) -> Result<i64> {
+    let old_keys = tx.now.plus_seconds(-24 * 3600);
+    let keys = forget_idempotency(tx.conn, old_keys.ms())?;
+    let ended: Vec<String> = sessions::table
+        .filter(sessions::expires_ms.lt(tx.now.ms()))
+        .select(sessions::id)
+        .limit(PIECE)
+        .load(tx.conn)?;
+    diesel::delete(sessions::table.filter(sessions::id.eq_any(&ended))).execute(tx.conn)?;
+    Ok(keys.max(ended.len() as i64))
+}
+
+fn forget_idempotency(conn: &mut Conn, before_ms: i64) -> Result<i64> {
+    let newest: Option<i64> = idempotency::table
+        .filter(idempotency::created_ms.lt(before_ms))
+        .order(idempotency::created_ms.asc())
+        .select(idempotency::created_ms)
+        .offset(PIECE - 1)
+        .first(conn)
+        .optional()?;
+    let until = newest.unwrap_or(before_ms - 1);
+    Ok(diesel::delete(idempotency::table.filter(idempotency::created_ms.le(until))).execute(conn)? as i64)
+}

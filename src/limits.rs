@@ -1,0 +1,121 @@
+//! Rate limits: how much one caller may ask in which time. Answers that shared caches keep carry no trace of them.
+
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+
+use crate::error::{Code, Problem, Result};
+use crate::types::Id;
+
+/// One limit: so many at once, refilled over so much time.
+struct Limit<K: Hash + Eq + Clone> {
+    name: &'static str,
+    burst: u32,
+    seconds: u64,
+    limiter: DefaultKeyedRateLimiter<K>,
+}
+
+impl<K: Hash + Eq + Clone> Limit<K> {
+    /// `burst` requests at once, all of them again after `seconds`.
+    fn new(name: &'static str, burst: u32, seconds: u64) -> Self {
+        let burst_size = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
+        let period = Duration::from_secs(seconds) / burst_size.get();
+        let quota = Quota::with_period(period).unwrap_or(Quota::per_second(burst_size)).allow_burst(burst_size);
+        Self { name, burst, seconds, limiter: RateLimiter::keyed(quota) }
+    }
+
+    fn check(&self, key: &K) -> Result<()> {
+        self.limiter.check_key(key).map(|_| ()).map_err(|not_until| {
+            let wait = not_until.wait_time_from(DefaultClock::default().now()).as_secs() + 1;
+            Problem::new(Code::RateLimited, format!("Too many requests: try again in {wait} s."))
+                .header("Retry-After", wait.to_string())
+                .header("RateLimit-Policy", format!("\"{}\";q={};w={}", self.name, self.burst, self.seconds))
+                .header("RateLimit", format!("\"{}\";r=0;t={wait}", self.name))
+        })
+    }
+
+    fn sweep(&self) {
+        self.limiter.retain_recent();
+    }
+}
+
+/// An address, or the /64 network that an IPv6 customer has to themselves.
+fn network(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(_) => ip,
+        IpAddr::V6(v6) => {
+            let mut segments = v6.segments();
+            segments[4..].fill(0);
+            IpAddr::from(segments)
+        }
+    }
+}
+
+/// All limits of this process.
+pub struct Limits {
+    on: bool,
+    management: Limit<Id>,
+    delivery: Limit<IpAddr>,
+    login_address: Limit<IpAddr>,
+    login_account: Limit<String>,
+    feedback: Limit<IpAddr>,
+    feedback_day: Limit<IpAddr>,
+}
+
+impl Limits {
+    /// The published limits, or none.
+    pub fn new(on: bool) -> Self {
+        Self {
+            on,
+            management: Limit::new("editor", 600, 10),
+            delivery: Limit::new("reads", 300, 10),
+            login_address: Limit::new("login-address", 30, 60),
+            // Ten at once, then one a minute.
+            login_account: Limit::new("login-account", 10, 600),
+            feedback: Limit::new("feedback", 5, 600),
+            feedback_day: Limit::new("feedback-day", 30, 86_400),
+        }
+    }
+
+    /// A management request of an editor.
+    pub fn management(&self, editor: &Id) -> Result<()> {
+        if self.on { self.management.check(editor) } else { Ok(()) }
+    }
+
+    /// A reader's request that needs the database.
+    pub fn delivery(&self, ip: IpAddr) -> Result<()> {
+        if self.on { self.delivery.check(&network(ip)) } else { Ok(()) }
+    }
+
+    /// A login attempt, also for accounts that do not exist. It holds with `RATE_LIMITS=off` too: a gateway cannot
+    /// see which account is tried.
+    pub fn login(&self, ip: IpAddr, email_key: &str) -> Result<()> {
+        if self.on {
+            self.login_address.check(&network(ip))?;
+        }
+        self.login_account.check(&email_key.to_owned())
+    }
+
+    /// A message from a reader.
+    pub fn feedback(&self, ip: IpAddr) -> Result<()> {
+        if self.on {
+            self.feedback.check(&network(ip))?;
+            self.feedback_day.check(&network(ip))?;
+        }
+        Ok(())
+    }
+
+    /// Forgets callers that have been quiet.
+    pub fn sweep(&self) {
+        self.management.sweep();
+        self.delivery.sweep();
+        self.login_address.sweep();
+        self.login_account.sweep();
+        self.feedback.sweep();
+        self.feedback_day.sweep();
+    }
+}

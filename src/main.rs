@@ -1,0 +1,38 @@
+//! newsdesk: a headless CMS for news sites. See README.md for what it does and docs/ARCHITECTURE.md for the map.
+
+mod app;
+mod articles;
+mod audit;
+mod auth;
+mod body;
+mod captions;
+mod changes;
+mod cli;
+mod conditional;
+mod config;
+mod db;
+mod demo;
+mod docs;
+mod error;
+mod feedback;
+mod health;
+mod idempotency;
+mod images;
+mod jobs;
+mod json;
+mod limits;
+mod media;
+mod openapi;
+mod page;
+mod request;
+mod schema;
+mod server;
+mod site;
+mod taxonomy;
+mod telemetry;
+mod text;
+mod types;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -1,0 +1,309 @@
+//! Where the bytes of pictures are kept: a folder, an S3 bucket, or memory for tests.
+
+pub mod delivery;
+
+use std::io;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use object_store::aws::AmazonS3Builder;
+use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
+use object_store::path::Path as StorePath;
+use object_store::prefix::PrefixStore;
+use object_store::{
+    BackoffConfig, ClientOptions, GetOptions, GetRange, ObjectStore, ObjectStoreExt as _, PutPayload, RetryConfig,
+};
+
+/// A connection that is not made in this time will not be.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// No request waits longer for the store, retries included.
+const WHOLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Tries after the first; each one also ends by [`WHOLE_TIMEOUT`].
+const RETRIES: usize = 3;
+const MAX_KEY_BYTES: usize = 200;
+
+/// Why the store did not do what was asked.
+#[derive(Debug)]
+pub struct MediaError {
+    /// A sentence that may be shown to anybody.
+    pub public: &'static str,
+    /// What happened, for the log.
+    pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+    /// Whether the disk is full, which answers 507 instead of 503.
+    pub full: bool,
+}
+
+impl MediaError {
+    fn new(public: &'static str) -> Self {
+        Self { public, cause: None, full: false }
+    }
+
+    fn bad_key() -> Self {
+        Self::new("No such media file can exist.")
+    }
+
+    fn slow() -> Self {
+        Self::new("The media store did not answer in time.")
+    }
+}
+
+impl From<object_store::Error> for MediaError {
+    fn from(error: object_store::Error) -> Self {
+        let full = is_disk_full(&error);
+        let public =
+            if full { "There is no room left for media." } else { "The media store is not available at the moment." };
+        Self { public, cause: Some(Box::new(error)), full }
+    }
+}
+
+impl std::fmt::Display for MediaError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.public)
+    }
+}
+
+impl std::error::Error for MediaError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.cause.as_deref().map(|cause| cause as _)
+    }
+}
+
+/// Looks for "no space" anywhere in the chain of causes.
+fn is_disk_full(error: &object_store::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(this) = cause {
+        if let Some(io) = this.downcast_ref::<io::Error>() {
+            return matches!(io.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        }
+        cause = this.source();
+    }
+    false
+}
+
+/// A stored file, or the part of it that was asked for.
+#[derive(Debug, Clone)]
+pub struct Object {
+    /// The bytes in [`Self::range`].
+    pub bytes: Bytes,
+    /// The size of the whole file.
+    pub size: u64,
+    /// What part of it this is.
+    pub range: Range<u64>,
+}
+
+/// A file in the list of all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its key.
+    pub key: String,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+/// The place where media are kept. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct MediaStore {
+    store: Arc<dyn ObjectStore>,
+}
+
+impl MediaStore {
+    /// Opens the store that a setting names: `file://data/media` (relative to the working folder, made when missing),
+    /// `file:///srv/media`, `s3://bucket/prefix` (the rest from the usual `AWS_*` variables) or `memory://`.
+    ///
+    /// # Errors
+    ///
+    /// One line that says what is wrong with the setting.
+    pub fn open(url: &str) -> Result<Self, String> {
+        let store: Arc<dyn ObjectStore> = if let Some(folder) = url.strip_prefix("file://") {
+            Arc::new(open_folder(url, folder)?)
+        } else if let Some(place) = url.strip_prefix("s3://") {
+            open_bucket(url, place)?
+        } else if url == "memory://" {
+            Arc::new(InMemory::new())
+        } else {
+            return Err(format!("MEDIA_URL `{url}` is not understood: write file://FOLDER, s3://BUCKET/PREFIX or memory://"));
+        };
+        Ok(Self { store })
+    }
+
+    /// Stores a file, whole or not at all; when this returns, it is on disk.
+    ///
+    /// # Errors
+    ///
+    /// [`MediaError`] for an impossible key, a store that cannot be reached, a full disk.
+    pub async fn put(&self, key: &str, bytes: Bytes) -> Result<(), MediaError> {
+        let path = checked(key)?;
+        in_time(async { Ok(self.store.put(&path, PutPayload::from_bytes(bytes)).await?) }).await.map(drop)
+    }
+
+    /// Reads a file, or the given range of it (cut to the file's end). None when there is no such file. A range that is
+    /// empty or begins behind the end gives no bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`MediaError`] when the store cannot be reached. An impossible key is simply not found.
+    pub async fn get(&self, key: &str, range: Option<Range<u64>>) -> Result<Option<Object>, MediaError> {
+        let Ok(path) = checked(key) else { return Ok(None) };
+        if range.as_ref().is_some_and(Range::is_empty) {
+            return self.nothing_of(key).await;
+        }
+        let options = GetOptions { range: range.clone().map(GetRange::Bounded), ..GetOptions::default() };
+        let read = in_time(async {
+            match self.store.get_opts(&path, options).await {
+                Ok(result) => {
+                    let (size, range) = (result.meta.size, result.range.clone());
+                    Ok(Some(Object { bytes: result.bytes().await?, size, range }))
+                }
+                Err(object_store::Error::NotFound { .. }) => Ok(None),
+                Err(error) => Err(error.into()),
+            }
+        })
+        .await;
+        match (read, range) {
+            // The store calls a range behind the end an error; only the size tells that apart from a real one.
+            (Err(error), Some(range)) => match self.size(key).await {
+                Ok(Some(size)) if range.start >= size => self.nothing_of(key).await,
+                _ => Err(error),
+            },
+            (read, _) => read,
+        }
+    }
+
+    async fn nothing_of(&self, key: &str) -> Result<Option<Object>, MediaError> {
+        let size = self.size(key).await?;
+        Ok(size.map(|size| Object { bytes: Bytes::new(), size, range: size..size }))
+    }
+
+    /// The size of a file, or none when there is no such file.
+    ///
+    /// # Errors
+    ///
+    /// [`MediaError`] when the store cannot be reached.
+    pub async fn size(&self, key: &str) -> Result<Option<u64>, MediaError> {
+        let Ok(path) = checked(key) else { return Ok(None) };
+        in_time(async {
+            match self.store.head(&path).await {
+                Ok(meta) => Ok(Some(meta.size)),
+                Err(object_store::Error::NotFound { .. }) => Ok(None),
+                Err(error) => Err(error.into()),
+            }
+        })
+        .await
+    }
+
+    /// Deletes a file. One that is not there is deleted already.
+    ///
+    /// # Errors
+    ///
+    /// [`MediaError`] for an impossible key or a store that cannot be reached.
+    pub async fn delete(&self, key: &str) -> Result<(), MediaError> {
+        let path = checked(key)?;
+        in_time(async {
+            match self.store.delete(&path).await {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+                Err(error) => Err(error.into()),
+            }
+        })
+        .await
+    }
+
+    /// All files, in no particular order. For tools that check or move a store: it may take long and is not bounded in
+    /// time as a whole, but a store that falls silent ends it.
+    ///
+    /// # Errors
+    ///
+    /// [`MediaError`] when the store cannot be reached.
+    pub async fn list(&self) -> Result<Vec<Entry>, MediaError> {
+        let mut found = self.store.list(None).map_ok(|meta| Entry { key: meta.location.to_string(), size: meta.size });
+        let mut entries = Vec::new();
+        while let Some(entry) = in_time(async { Ok(found.next().await.transpose()?) }).await? {
+            entries.push(entry);
+        }
+        Ok(entries)
+    }
+}
+
+async fn in_time<T>(work: impl Future<Output = Result<T, MediaError>>) -> Result<T, MediaError> {
+    tokio::time::timeout(WHOLE_TIMEOUT, work).await.unwrap_or_else(|_| Err(MediaError::slow()))
+}
+
+fn open_folder(url: &str, folder: &str) -> Result<LocalFileSystem, String> {
+    if folder.is_empty() {
+        return Err(format!("MEDIA_URL `{url}` names no folder"));
+    }
+    let folder = PathBuf::from(folder);
+    std::fs::create_dir_all(&folder).map_err(|e| format!("media folder {} cannot be made: {e}", folder.display()))?;
+    // Without fsync a file that was acknowledged could be empty after a power cut.
+    LocalFileSystem::new_with_prefix(&folder)
+        .map(|store| store.with_fsync(true))
+        .map_err(|e| format!("media folder {} cannot be used: {e}", folder.display()))
+}
+
+fn open_bucket(url: &str, place: &str) -> Result<Arc<dyn ObjectStore>, String> {
+    let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
+    let prefix = prefix.trim_matches('/');
+    if bucket.is_empty() {
+        return Err(format!("MEDIA_URL `{url}` names no bucket"));
+    }
+    let mut client = ClientOptions::new().with_connect_timeout(CONNECT_TIMEOUT).with_timeout(WHOLE_TIMEOUT);
+    // The builder would forget AWS_ALLOW_HTTP when it is given these options, so the choice is made again.
+    let plain = |name: &str| std::env::var(name).is_ok_and(|value| value.starts_with("http://"));
+    if plain("AWS_ENDPOINT") || plain("AWS_ENDPOINT_URL") || plain("AWS_ENDPOINT_URL_S3") {
+        client = client.with_allow_http(true);
+    }
+    let retry = RetryConfig {
+        backoff: BackoffConfig { max_backoff: Duration::from_secs(5), ..BackoffConfig::default() },
+        max_retries: RETRIES,
+        retry_timeout: WHOLE_TIMEOUT,
+    };
+    let store = AmazonS3Builder::from_env()
+        .with_bucket_name(bucket)
+        .with_client_options(client)
+        .with_retry(retry)
+        .build()
+        .map_err(|e| format!("MEDIA_URL `{url}` cannot be used: {e}"))?;
+    if prefix.is_empty() {
+        return Ok(Arc::new(store));
+    }
+    Ok(Arc::new(PrefixStore::new(store, prefix)))
+}
+
+/// The only way from a key to a path: what does not pass cannot name anything, least of all outside the store.
+fn checked(key: &str) -> Result<StorePath, MediaError> {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'/' | b'.' | b'_' | b'-');
+    if key.is_empty()
+        || key.len() > MAX_KEY_BYTES
+        || !key.bytes().all(allowed)
+        || key.split('/').any(|part| part.is_empty() || part.starts_with('.'))
+        || key.contains("..")
+    {
+        return Err(MediaError::bad_key());
+    }
+    StorePath::parse(key).map_err(|_| MediaError::bad_key())
+}
+
+/// A new key that nobody can guess, spread over 256 folders: `3f/3f9c….jpg`.
+pub fn new_key(extension: &str) -> String {
+    let random = rand::random::<u128>();
+    format!("{:02x}/{random:032x}.{extension}", random >> 120)
+}
+
+/// The type that files with this extension are served with; nothing else is ever served as anything else.
+pub fn content_type(extension: &str) -> &'static str {
+    match extension {
+        "jpg" => "image/jpeg",
+        "png" => "image/png",
+        "webp" => "image/webp",
+        "gif" => "image/gif",
+        "avif" => "image/avif",
+        _ => "application/octet-stream",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,392 @@
+//! What comes in: query parameters from closed lists, bodies with their limits, the caller's address.
+
+use std::collections::BTreeMap;
+use std::future::{Ready, ready};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use actix_web::dev::Payload;
+use actix_web::http::header;
+use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+
+use crate::app::App;
+use crate::error::{Code, Problem, Result};
+use crate::json;
+use crate::types::{Id, Time};
+
+/// Largest JSON body, in bytes.
+pub const JSON_LIMIT: usize = 1024 * 1024;
+/// Time that every body has to arrive in, before its size is counted.
+const BODY_TIME: Duration = Duration::from_secs(30);
+/// Bytes that buy one more second.
+const BYTES_PER_SECOND: usize = 100 * 1024;
+
+/// The id of the request, made or accepted by the outermost middleware.
+#[derive(Debug, Clone)]
+pub struct RequestId(pub String);
+
+impl FromRequest for RequestId {
+    type Error = Problem;
+    type Future = Ready<Result<Self>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(req.extensions().get::<Self>().cloned().unwrap_or_else(|| Self("unknown".into()))))
+    }
+}
+
+/// The caller's address: the peer's, or what a trusted proxy says of it.
+pub fn client_address(req: &HttpRequest) -> IpAddr {
+    let peer = req.peer_addr().map_or(IpAddr::from([127, 0, 0, 1]), |peer| peer.ip().to_canonical());
+    let Some(app) = req.app_data::<web::Data<App>>() else { return peer };
+    let trusted = &app.config.trusted_proxies;
+    if !trusted.contains(&peer) {
+        return peer;
+    }
+    // From the right: the first address that is not one of our own proxies is the last one that was really seen.
+    let forwarded = req.headers().get_all("x-forwarded-for").filter_map(|value| value.to_str().ok());
+    let hops: Vec<IpAddr> = forwarded
+        .flat_map(|line| line.split(','))
+        .map_while(|hop| hop.trim().parse::<IpAddr>().ok())
+        .map(|ip| ip.to_canonical())
+        .collect();
+    hops.into_iter().rev().find(|ip| !trusted.contains(ip)).unwrap_or(peer)
+}
+
+/// A request body that has not been read yet: handlers read it after they know that the caller may be here at all.
+pub struct Body {
+    payload: Payload,
+    media_type: Option<String>,
+    length: Option<usize>,
+}
+
+impl FromRequest for Body {
+    type Error = Problem;
+    type Future = Ready<Result<Self>>;
+
+    fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let media_type = req.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let media_type = media_type.map(|text| text.split(';').next().unwrap_or("").trim().to_ascii_lowercase());
+        let length = req.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        ready(Ok(Self { payload: payload.take(), media_type, length }))
+    }
+}
+
+/// A JSON body: the typed input and the hash of its bytes, which tells whether an idempotent request is the same.
+pub struct Input<T> {
+    /// The input.
+    pub value: T,
+    /// SHA-256 of the bytes, in hexadecimal.
+    pub hash: String,
+}
+
+impl Body {
+    /// The media type without parameters, lower case.
+    pub fn media_type(&self) -> Option<&str> {
+        self.media_type.as_deref()
+    }
+
+    /// A JSON body.
+    pub async fn json<T: DeserializeOwned>(self) -> Result<Input<T>> {
+        self.expect(&["application/json"], "Accept")?;
+        let bytes = self.bytes(JSON_LIMIT).await?;
+        Ok(Input { value: json::parse(&bytes)?, hash: hash(&bytes) })
+    }
+
+    /// A merge patch (RFC 7396).
+    pub async fn patch<T: DeserializeOwned>(self) -> Result<T> {
+        self.expect(&["application/merge-patch+json", "application/json"], "Accept-Patch")?;
+        let bytes = self.bytes(JSON_LIMIT).await?;
+        json::parse(&bytes)
+    }
+
+    /// The body of an action: JSON, or nothing at all, which stands for `{}`.
+    pub async fn action<T: DeserializeOwned>(self) -> Result<Input<T>> {
+        if self.media_type.is_some() {
+            self.expect(&["application/json"], "Accept")?;
+        }
+        let typed = self.media_type.is_some();
+        let bytes = self.bytes(JSON_LIMIT).await?;
+        if !typed && !bytes.is_empty() {
+            return Err(unsupported(&["application/json"], "Accept"));
+        }
+        let value = if bytes.is_empty() { json::parse(b"{}")? } else { json::parse(&bytes)? };
+        Ok(Input { value, hash: hash(&bytes) })
+    }
+
+    /// Refuses every media type but those named.
+    pub fn expect(&self, accepted: &[&str], header: &'static str) -> Result<()> {
+        match &self.media_type {
+            Some(given) if accepted.contains(&given.as_str()) => Ok(()),
+            _ => Err(unsupported(accepted, header)),
+        }
+    }
+
+    /// The bytes in one piece, within a limit and a time.
+    pub async fn bytes(self, limit: usize) -> Result<Bytes> {
+        let mut body = bytes::BytesMut::new();
+        let mut chunks = std::pin::pin!(self.chunks(limit)?);
+        while let Some(chunk) = chunks.next().await {
+            body.extend_from_slice(&chunk?);
+        }
+        Ok(body.freeze())
+    }
+
+    /// The bytes as they come, within a limit and a time.
+    pub fn chunks(self, limit: usize) -> Result<impl Stream<Item = Result<Bytes>>> {
+        if self.length.is_some_and(|length| length > limit) {
+            return Err(too_large(limit));
+        }
+        let state = (self.payload, 0usize, tokio::time::Instant::now());
+        Ok(futures_util::stream::unfold(Some(state), move |state| async move {
+            let (mut payload, seen, start) = state?;
+            let end = start + BODY_TIME + Duration::from_secs((seen / BYTES_PER_SECOND) as u64);
+            let chunk = match tokio::time::timeout_at(end, payload.next()).await {
+                Err(_) => return Some((Err(Problem::new(Code::RequestTimeout, "The request body came too slowly.")), None)),
+                Ok(None) => return None,
+                Ok(Some(Err(error))) => {
+                    let problem = Problem::new(Code::InvalidRequest, "The request body broke off or was malformed.");
+                    return Some((Err(problem.because(error)), None));
+                }
+                Ok(Some(Ok(chunk))) => chunk,
+            };
+            let seen = seen + chunk.len();
+            if seen > limit {
+                return Some((Err(too_large(limit)), None));
+            }
+            Some((Ok(chunk), Some((payload, seen, start))))
+        }))
+    }
+}
+
+fn unsupported(accepted: &[&str], header: &'static str) -> Problem {
+    let list = accepted.join(", ");
+    Problem::new(Code::UnsupportedMediaType, format!("Send the body with Content-Type {list}.")).header(header, list)
+}
+
+/// 413 with the limit.
+pub fn too_large(limit: usize) -> Problem {
+    let size = if limit >= 1024 * 1024 { format!("{} MiB", limit / 1024 / 1024) } else { format!("{} KiB", limit / 1024) };
+    Problem::new(Code::PayloadTooLarge, format!("The body is larger than {size}."))
+}
+
+/// SHA-256 in hexadecimal.
+pub fn hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The query string as a closed list: whoever reads takes what they know, and what is left is unknown.
+pub struct Params {
+    values: BTreeMap<String, Vec<String>>,
+}
+
+/// A type that is read from query parameters.
+pub trait FromParams: Sized {
+    /// Takes what it knows.
+    fn take(params: &mut Params) -> Result<Self>;
+}
+
+/// Extractor: every parameter is known and well-formed, or the request is refused with 400.
+pub struct Query<T>(pub T);
+
+impl<T: FromParams> FromRequest for Query<T> {
+    type Error = Problem;
+    type Future = Ready<Result<Self>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let read = || {
+            let mut params = Params::parse(req.query_string())?;
+            let value = T::take(&mut params)?;
+            params.finish()?;
+            Ok(Self(value))
+        };
+        ready(read())
+    }
+}
+
+/// A request that takes no query parameters at all.
+pub struct NoParams;
+
+impl FromParams for NoParams {
+    fn take(_: &mut Params) -> Result<Self> {
+        Ok(Self)
+    }
+}
+
+impl Params {
+    /// Splits a query string.
+    pub fn parse(query: &str) -> Result<Self> {
+        let mut values: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            if value.contains('\u{FFFD}') || value.chars().any(|c| c.is_control()) {
+                return Err(Problem::parameter(
+                    Code::InvalidParameter,
+                    &name,
+                    format!("{name} is not UTF-8 text without control characters."),
+                ));
+            }
+            values.entry(name.into_owned()).or_default().push(value.into_owned());
+        }
+        Ok(Self { values })
+    }
+
+    /// Refuses what nobody took.
+    pub fn finish(self) -> Result<()> {
+        match self.values.keys().next() {
+            None => Ok(()),
+            Some(name) => Err(Problem::parameter(
+                Code::UnknownParameter,
+                name,
+                format!("There is no query parameter {name:?} here."),
+            )),
+        }
+    }
+
+    /// A parameter with one value.
+    pub fn one(&mut self, name: &str) -> Result<Option<String>> {
+        match self.values.remove(name) {
+            None => Ok(None),
+            Some(mut values) if values.len() == 1 => Ok(values.pop()),
+            Some(_) => Err(Problem::parameter(Code::InvalidParameter, name, format!("{name} may be given once."))),
+        }
+    }
+
+    /// A parameter with several values, by comma or by repetition; empty values are refused.
+    pub fn many(&mut self, name: &str, max: usize) -> Result<Vec<String>> {
+        let Some(values) = self.values.remove(name) else { return Ok(Vec::new()) };
+        let parts: Vec<String> = values.iter().flat_map(|value| value.split(',')).map(|part| part.trim().to_owned()).collect();
+        if parts.iter().any(String::is_empty) {
+            return Err(invalid(name, "has an empty value"));
+        }
+        if parts.len() > max {
+            return Err(invalid(name, &format!("takes at most {max} values")));
+        }
+        Ok(parts)
+    }
+
+    /// A parameter with several values of an enumeration.
+    pub fn several<T: Copy>(&mut self, name: &str, known: &[(&str, T)]) -> Result<Vec<T>> {
+        self.many(name, 100)?.iter().map(|value| choose(name, value, known)).collect()
+    }
+
+    /// A parameter with one value of an enumeration.
+    pub fn choice<T: Copy>(&mut self, name: &str, known: &[(&str, T)]) -> Result<Option<T>> {
+        self.one(name)?.map(|value| choose(name, &value, known)).transpose()
+    }
+
+    /// `true` or `false`.
+    pub fn flag(&mut self, name: &str) -> Result<Option<bool>> {
+        self.choice(name, &[("true", true), ("false", false)])
+    }
+
+    /// A point in time.
+    pub fn time(&mut self, name: &str) -> Result<Option<Time>> {
+        let parse = |text: String| {
+            Time::parse(&text).ok_or_else(|| invalid(name, "must be RFC 3339 such as 2026-11-23T08:00:00Z"))
+        };
+        self.one(name)?.map(parse).transpose()
+    }
+
+    /// One id.
+    pub fn id(&mut self, name: &str) -> Result<Option<Id>> {
+        let parse = |text: String| Id::parse(&text).ok_or_else(|| invalid(name, "must be an id"));
+        self.one(name)?.map(parse).transpose()
+    }
+
+    /// Several ids.
+    pub fn ids(&mut self, name: &str, max: usize) -> Result<Vec<Id>> {
+        let values = self.many(name, max)?;
+        values.iter().map(|text| Id::parse(text).ok_or_else(|| invalid(name, "must be ids"))).collect()
+    }
+
+    /// Slugs or ids of sections, tags, authors.
+    pub fn references(&mut self, name: &str) -> Result<Vec<String>> {
+        let values = self.many(name, 50)?;
+        match values.iter().find(|value| !crate::text::is_slug(value) && Id::parse(value).is_none()) {
+            Some(bad) => Err(invalid(name, &format!("takes slugs or ids, and {bad:?} is neither"))),
+            None => Ok(values),
+        }
+    }
+
+    /// Text to look for, 1-200 characters, never split.
+    pub fn words(&mut self, name: &str) -> Result<Option<String>> {
+        let Some(text) = self.one(name)? else { return Ok(None) };
+        let text = text.trim().to_owned();
+        if text.is_empty() || text.chars().count() > 200 {
+            return Err(invalid(name, "must have 1-200 characters"));
+        }
+        Ok(Some(text))
+    }
+}
+
+fn choose<T: Copy>(name: &str, value: &str, known: &[(&str, T)]) -> Result<T> {
+    known.iter().find(|(text, _)| *text == value).map(|(_, choice)| *choice).ok_or_else(|| {
+        let list: Vec<&str> = known.iter().map(|(text, _)| *text).collect();
+        invalid(name, &format!("must be one of {}", list.join(", ")))
+    })
+}
+
+/// 400 about a parameter.
+pub fn invalid(name: &str, what: &str) -> Problem {
+    Problem::parameter(Code::InvalidParameter, name, format!("The query parameter {name} {what}."))
+}
+
+/// Extractor: the id in the path. What is no id names nothing.
+#[derive(Debug, Clone)]
+pub struct PathId(pub Id);
+
+impl FromRequest for PathId {
+    type Error = Problem;
+    type Future = Ready<Result<Self>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let id = req.match_info().iter().next().and_then(|(_, text)| Id::parse(text));
+        ready(id.map(Self).ok_or_else(|| Problem::not_found("item")))
+    }
+}
+
+/// Extractor: the id or slug in the path of a delivery address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PathRef {
+    /// An id.
+    Id(Id),
+    /// A slug, or text that no slug is equal to.
+    Slug(String),
+}
+
+impl FromRequest for PathRef {
+    type Error = Problem;
+    type Future = Ready<Result<Self>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let text = req.match_info().iter().next().map_or("", |(_, text)| text);
+        ready(match (Id::parse(text), crate::text::is_slug(text)) {
+            (Some(id), _) => Ok(Self::Id(id)),
+            (None, true) => Ok(Self::Slug(text.to_owned())),
+            (None, false) => Err(Problem::not_found("item")),
+        })
+    }
+}
+
+/// The header of a guarded write, for the documents.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code, reason = "a description: the header is read by IfMatch")]
+pub struct IfMatchParam {
+    /// The `ETag` you read (its `version` in quotation marks), or `*` to write whatever the version is.
+    #[param(rename = "If-Match", example = "\"3\"")]
+    if_match: String,
+}
+
+/// The header of a request that may be sent twice, for the documents.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code, reason = "a description: the header is read by IdempotencyKey")]
+pub struct IdempotencyParam {
+    /// A key of your choice: the same request sent again within 24 hours does its work once and is answered alike.
+    #[param(rename = "Idempotency-Key", required = false, nullable = false, value_type = String, min_length = 1, max_length = 255, example = "8e03978e-40d5-43dd-bc93-6894a57f9324")]
+    idempotency_key: Option<String>,
+}

@@ -1,0 +1,378 @@
+//! The tables, once for both databases. Kept equal to the migrations by a test that reads every column.
+
+#![allow(missing_docs)]
+
+diesel::table! {
+    meta (name) {
+        name -> Text,
+        value -> Text,
+    }
+}
+
+diesel::table! {
+    counters (name) {
+        name -> Text,
+        n -> BigInt,
+    }
+}
+
+diesel::table! {
+    editors (id) {
+        id -> Text,
+        email -> Text,
+        email_key -> Text,
+        name -> Text,
+        name_key -> Text,
+        role -> Text,
+        disabled -> Bool,
+        password_hash -> Text,
+        auth_epoch -> BigInt,
+        created_ms -> BigInt,
+        updated_ms -> BigInt,
+        version -> BigInt,
+    }
+}
+
+diesel::table! {
+    sessions (id) {
+        id -> Text,
+        editor_id -> Text,
+        user_agent -> Text,
+        address -> Text,
+        created_ms -> BigInt,
+        used_ms -> BigInt,
+        idle_ms -> BigInt,
+        expires_ms -> BigInt,
+        revoked_ms -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    refresh_tokens (hash) {
+        hash -> Text,
+        session_id -> Text,
+        used_ms -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    sections (id) {
+        id -> Text,
+        slug -> Text,
+        name -> Text,
+        name_key -> Text,
+        description -> Nullable<Text>,
+        parent_id -> Nullable<Text>,
+        position -> BigInt,
+        language -> Nullable<Text>,
+        created_ms -> BigInt,
+        updated_ms -> BigInt,
+        version -> BigInt,
+    }
+}
+
+diesel::table! {
+    tags (id) {
+        id -> Text,
+        slug -> Text,
+        name -> Text,
+        name_key -> Text,
+        created_ms -> BigInt,
+        updated_ms -> BigInt,
+        version -> BigInt,
+    }
+}
+
+diesel::table! {
+    images (id) {
+        id -> Text,
+        file_key -> Text,
+        filename -> Text,
+        alt -> Nullable<Text>,
+        credit -> Nullable<Text>,
+        caption -> Nullable<Text>,
+        focal_x -> Nullable<Double>,
+        focal_y -> Nullable<Double>,
+        rights -> Text,
+        search -> Text,
+        uploaded_by -> Text,
+        created_ms -> BigInt,
+        updated_ms -> BigInt,
+        version -> BigInt,
+        deleted_ms -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    image_files (file_key) {
+        file_key -> Text,
+        image_id -> Text,
+        sha256 -> Text,
+        source_sha256 -> Text,
+        media_type -> Text,
+        width -> BigInt,
+        height -> BigInt,
+        bytes -> BigInt,
+        placeholder -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    authors (id) {
+        id -> Text,
+        slug -> Text,
+        name -> Text,
+        name_key -> Text,
+        role -> Nullable<Text>,
+        bio -> Nullable<Text>,
+        image_id -> Nullable<Text>,
+        created_ms -> BigInt,
+        updated_ms -> BigInt,
+        version -> BigInt,
+    }
+}
+
+diesel::table! {
+    articles (id) {
+        id -> Text,
+        version -> BigInt,
+        revision -> BigInt,
+        content_hash -> Text,
+        status -> Text,
+        public_state -> Text,
+        review -> Text,
+        trashed_ms -> Nullable<BigInt>,
+        slug -> Text,
+        title -> Text,
+        title_key -> Text,
+        search -> Text,
+        language -> Text,
+        translation_group -> Text,
+        section_id -> Nullable<Text>,
+        owner_id -> Text,
+        content -> Text,
+        first_published_ms -> Nullable<BigInt>,
+        published_ms -> Nullable<BigInt>,
+        created_by -> Text,
+        created_ms -> BigInt,
+        updated_by -> Text,
+        updated_ms -> BigInt,
+    }
+}
+
+diesel::table! {
+    article_tags (article_id, tag_id) {
+        article_id -> Text,
+        tag_id -> Text,
+    }
+}
+
+diesel::table! {
+    article_authors (article_id, author_id) {
+        article_id -> Text,
+        author_id -> Text,
+    }
+}
+
+diesel::table! {
+    captions (id) {
+        id -> Text,
+        article_id -> Text,
+        image_id -> Text,
+        role -> Text,
+        position -> BigInt,
+        text -> Nullable<Text>,
+        alt -> Nullable<Text>,
+        credit -> Nullable<Text>,
+        created_ms -> BigInt,
+        updated_ms -> BigInt,
+        version -> BigInt,
+    }
+}
+
+diesel::table! {
+    revisions (article_id, number) {
+        article_id -> Text,
+        number -> BigInt,
+        snapshot -> Text,
+        content_hash -> Text,
+        editor_id -> Text,
+        action -> Text,
+        note -> Nullable<Text>,
+        created_ms -> BigInt,
+    }
+}
+
+diesel::table! {
+    slugs (slug) {
+        slug -> Text,
+        article_id -> Text,
+        working -> Bool,
+        public -> Text,
+    }
+}
+
+diesel::table! {
+    publications (article_id) {
+        article_id -> Text,
+        state -> Text,
+        revision -> BigInt,
+        content_hash -> Text,
+        slug -> Text,
+        language -> Text,
+        translation_group -> Text,
+        section_id -> Nullable<Text>,
+        source_key -> Nullable<Text>,
+        featured -> Bool,
+        title_key -> Text,
+        published_ms -> BigInt,
+        first_published_ms -> BigInt,
+        updated_ms -> BigInt,
+        feedback_open -> Bool,
+        card -> Text,
+    }
+}
+
+diesel::table! {
+    publication_docs (article_id) {
+        article_id -> Text,
+        doc -> Text,
+    }
+}
+
+diesel::table! {
+    publication_tags (ref_id, article_id) {
+        ref_id -> Text,
+        article_id -> Text,
+    }
+}
+
+diesel::table! {
+    publication_authors (ref_id, article_id) {
+        ref_id -> Text,
+        article_id -> Text,
+    }
+}
+
+diesel::table! {
+    publication_images (ref_id, article_id) {
+        ref_id -> Text,
+        article_id -> Text,
+    }
+}
+
+diesel::table! {
+    changes (seq) {
+        seq -> BigInt,
+        kind -> Text,
+        subject_id -> Text,
+        language -> Nullable<Text>,
+        keys -> Text,
+        at_ms -> BigInt,
+    }
+}
+
+diesel::table! {
+    site (id) {
+        id -> BigInt,
+        name -> Text,
+        languages -> Text,
+        time_zone -> Text,
+        consent_version -> BigInt,
+        version -> BigInt,
+        updated_ms -> BigInt,
+    }
+}
+
+diesel::table! {
+    consent_texts (version) {
+        version -> BigInt,
+        texts -> Text,
+        created_ms -> BigInt,
+    }
+}
+
+diesel::table! {
+    feedback (id) {
+        id -> Text,
+        reference -> Text,
+        article_id -> Text,
+        status -> Text,
+        visible -> Bool,
+        message -> Text,
+        sender_name -> Text,
+        sender_email -> Nullable<Text>,
+        sender_phone -> Nullable<Text>,
+        sender_address -> Nullable<Text>,
+        email_key -> Nullable<Text>,
+        search -> Text,
+        consent_version -> BigInt,
+        consent_ms -> BigInt,
+        may_publish -> Bool,
+        internal_note -> Nullable<Text>,
+        reply -> Nullable<Text>,
+        replied_ms -> Nullable<BigInt>,
+        replied_by -> Nullable<Text>,
+        created_ms -> BigInt,
+        updated_ms -> BigInt,
+        expire_ms -> BigInt,
+        version -> BigInt,
+    }
+}
+
+diesel::table! {
+    idempotency (scope, idempotency_key) {
+        scope -> Text,
+        idempotency_key -> Text,
+        request_hash -> Text,
+        status -> BigInt,
+        headers -> Text,
+        body -> Text,
+        created_ms -> BigInt,
+    }
+}
+
+diesel::table! {
+    audit (id) {
+        id -> Text,
+        at_ms -> BigInt,
+        actor_type -> Text,
+        actor_id -> Nullable<Text>,
+        actor_name -> Text,
+        action -> Text,
+        target_type -> Text,
+        target_id -> Text,
+        request_id -> Text,
+        data -> Text,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(
+    meta,
+    counters,
+    editors,
+    sessions,
+    refresh_tokens,
+    sections,
+    tags,
+    images,
+    image_files,
+    authors,
+    articles,
+    article_tags,
+    article_authors,
+    captions,
+    revisions,
+    slugs,
+    publications,
+    publication_docs,
+    publication_tags,
+    publication_authors,
+    publication_images,
+    changes,
+    site,
+    consent_texts,
+    feedback,
+    idempotency,
+    audit,
+);

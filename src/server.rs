@@ -1,0 +1,329 @@
+//! The page that shows the whole API, one line a resource, and what surrounds every request: ids, limits, one problem
+//! shape, logs, graceful stop.
+
+use std::panic::AssertUnwindSafe;
+use std::time::{Duration, Instant};
+
+use actix_cors::Cors;
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::{Next, from_fn};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpServer, ResponseError, web};
+use futures_util::FutureExt;
+use utoipa_actix_web::AppExt;
+use utoipa_actix_web::scope::scope;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::app::{App, State};
+use crate::auth::Caller;
+use crate::config::Config;
+use crate::db::panic_text;
+use crate::error::{Code, Problem};
+use crate::request::RequestId;
+use crate::{articles, auth, captions, docs, feedback, health, images, jobs, media, openapi, site, taxonomy};
+
+/// The whole API. Mounting a handler documents it.
+pub fn api(config: &mut ServiceConfig<'_>) {
+    config
+        .service(
+            scope("/delivery/v1")
+                .configure(articles::delivery::mount)
+                .configure(taxonomy::delivery::mount)
+                .configure(feedback::delivery::mount)
+                .configure(site::mount_delivery),
+        )
+        .service(
+            scope("/management/v1")
+                .configure(auth::management::mount)
+                .configure(auth::editors::mount)
+                .configure(articles::management::mount)
+                .configure(captions::management::mount)
+                .configure(images::management::mount)
+                .configure(feedback::management::mount)
+                .configure(taxonomy::management::mount)
+                .configure(site::mount_management),
+        )
+        .configure(media::delivery::mount)
+        .configure(health::mount);
+}
+
+/// Longest request target, in bytes.
+const URL_LIMIT: usize = 8 * 1024;
+/// Longest request head, in bytes.
+const HEAD_LIMIT: usize = 16 * 1024;
+/// How long a graceful stop waits for running requests, in seconds.
+const DRAIN_SECONDS: u64 = 25;
+
+/// Serves until SIGTERM or SIGINT. `ready` is told the address once the port is open.
+pub async fn serve(app: App, ready: impl FnOnce(&Config)) -> Result<(), String> {
+    let listener = std::net::TcpListener::bind(app.config.bind)
+        .map_err(|error| format!("{} cannot be listened on: {error}", app.config.bind))?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let mut app = app;
+    app.config.bind = address;
+    if app.config.public_url.is_empty() {
+        app.config.public_url = format!("http://{address}");
+    }
+    site::prepare(&app).await.map_err(|problem| problem.to_string())?;
+    let state = State::new(app);
+    let jobs = jobs::start(state.clone());
+    let shared = state.clone();
+    let server = HttpServer::new(move || {
+        let cors = shared.clone();
+        actix_web::App::new()
+            .app_data(shared.clone())
+            .into_utoipa_app()
+            .configure(api)
+            .into_app()
+            .configure(docs::mount)
+            .default_service(web::to(nothing_here))
+            .wrap(from_fn(options))
+            .wrap(cors_rules(&cors.config))
+            .wrap(from_fn(surround))
+    })
+    .client_request_timeout(Duration::from_secs(30))
+    .keep_alive(Duration::from_secs(75))
+    .tcp_nodelay(true)
+    .shutdown_timeout(DRAIN_SECONDS)
+    .listen(listener)
+    .map_err(|error| error.to_string())?
+    .run();
+    tracing::info!(%address, "listening");
+    ready(&state.config);
+    server.await.map_err(|error| error.to_string())?;
+    jobs.stop().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Delivery is open to every web origin, without credentials; management to those that are listed.
+fn cors_rules(config: &Config) -> Cors {
+    let origins = config.cors_origins.clone();
+    Cors::default()
+        .allowed_origin_fn(move |origin, head| {
+            let path = head.uri.path();
+            !path.starts_with("/management/") || origin.to_str().is_ok_and(|origin| origins.iter().any(|o| o == origin))
+        })
+        .allowed_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_any_header()
+        .expose_headers([
+            "ETag", "Last-Modified", "Link", "Location", "Retry-After", "RateLimit", "RateLimit-Policy", "X-Request-Id",
+            "Idempotency-Replayed",
+        ])
+        .block_on_origin_mismatch(false)
+        .send_wildcard()
+        .max_age(3600)
+}
+
+/// OPTIONS without a browser's question: what the address takes.
+async fn options(
+    req: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    if req.method() == Method::OPTIONS {
+        let allowed = openapi::allowed_methods(req.path());
+        if !allowed.is_empty() {
+            let response = HttpResponse::NoContent().insert_header((header::ALLOW, allowed.join(", "))).finish();
+            return Ok(req.into_response(response));
+        }
+    }
+    next.call(req).await.map(ServiceResponse::map_into_boxed_body)
+}
+
+/// No such address, or not with this method. Under `/management` only those who are signed in are told which.
+async fn nothing_here(req: HttpRequest) -> Result<HttpResponse, Problem> {
+    if req.path().starts_with("/management/") {
+        <Caller as actix_web::FromRequest>::extract(&req).await?;
+    }
+    let allowed = openapi::allowed_methods(req.path());
+    if allowed.is_empty() {
+        return Err(Problem::not_found("address"));
+    }
+    let list = allowed.join(", ");
+    Err(Problem::new(Code::MethodNotAllowed, format!("This address takes {list}."))
+        .header("Allow", list)
+        .with("allowed", allowed))
+}
+
+/// Around everything: the request's id, its limits, panics, problems, the log line.
+async fn surround(
+    mut req: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let start = Instant::now();
+    let request_id = accepted_id(&req).unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
+    req.extensions_mut().insert(RequestId(request_id.clone()));
+    let method = req.method().clone();
+    let path = req.path().to_owned();
+    if method == Method::HEAD {
+        // Answered as GET; the protocol's codec leaves the body out.
+        req.head_mut().method = Method::GET;
+    }
+    let public_url = req.app_data::<State>().map_or(String::new(), |app| app.config.public_url.clone());
+    let refused = head_limits(&req);
+    let result = match refused {
+        Some(problem) => Ok(Ok(req.into_response(HttpResponse::from_error(problem)).map_into_boxed_body())),
+        None => AssertUnwindSafe(next.call(req))
+            .catch_unwind()
+            .await
+            .map(|result| result.map(ServiceResponse::map_into_boxed_body)),
+    };
+    let mut response = match result {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => return Err(Finished::new(&error.into(), &public_url, &path, &request_id).into()),
+        Err(panic) => {
+            let problem = Problem::internal(format!("a handler panicked: {}", panic_text(&*panic)));
+            log(&method, &path, StatusCode::INTERNAL_SERVER_ERROR, start, &request_id, Some(&problem));
+            return Err(Finished::new(&problem, &public_url, &path, &request_id).into());
+        }
+    };
+
+    let problem = problem_of(&response);
+    if let Some(problem) = &problem {
+        response = response.map_body(|head, _| {
+            let json = problem.to_json(&public_url, &path, &request_id);
+            head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+            set_headers(&mut head.headers, problem);
+            BoxBody::new(json.to_string())
+        });
+    }
+    let status = response.status();
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&request_id) {
+        headers.insert(HeaderName::from_static("x-request-id"), value);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if !headers.contains_key(header::CACHE_CONTROL)
+        && let Some(rule) = cache_rule(&path, status)
+    {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(rule));
+    }
+    log(&method, &path, status, start, &request_id, problem.as_ref());
+    Ok(response)
+}
+
+/// Caching of answers that did not say themselves.
+fn cache_rule(path: &str, status: StatusCode) -> Option<&'static str> {
+    if path.starts_with("/management/") {
+        Some("private, no-store, no-transform")
+    } else if status == StatusCode::GONE || status == StatusCode::PERMANENT_REDIRECT {
+        Some("public, max-age=30")
+    } else if status.is_client_error() || status.is_server_error() || path.starts_with("/delivery/") {
+        Some("no-store")
+    } else {
+        None
+    }
+}
+
+fn set_headers(headers: &mut header::HeaderMap, problem: &Problem) {
+    for (name, value) in problem.headers() {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(*name), HeaderValue::from_str(value)) {
+            headers.insert(name, value);
+        }
+    }
+}
+
+/// An id from a proxy is kept when it is harmless in a log.
+fn accepted_id(req: &ServiceRequest) -> Option<String> {
+    let id = req.headers().get("x-request-id")?.to_str().ok()?;
+    let harmless = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':');
+    ((1..=128).contains(&id.len()) && id.bytes().all(harmless)).then(|| id.to_owned())
+}
+
+fn head_limits(req: &ServiceRequest) -> Option<Problem> {
+    let uri = req.uri();
+    let target = uri.path_and_query().map_or(0, |target| target.as_str().len());
+    if target > URL_LIMIT {
+        return Some(Problem::new(Code::UriTooLong, "The address may have 8 KiB at most."));
+    }
+    let head: usize = req.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    (head > HEAD_LIMIT).then(|| Problem::new(Code::HeadersTooLarge, "The request's headers may have 16 KiB at most."))
+}
+
+/// The problem of a refusal: ours, or a plain one for a refusal of the framework itself.
+fn problem_of(response: &ServiceResponse<BoxBody>) -> Option<Problem> {
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return None;
+    }
+    if let Some(error) = response.response().error() {
+        if let Some(problem) = error.as_error::<Problem>() {
+            return Some(problem.copy());
+        }
+        return Some(plain(status).because(error));
+    }
+    let media_type = response.headers().get(header::CONTENT_TYPE);
+    let ours = media_type.is_some_and(|value| value.as_bytes().starts_with(b"application/problem+json"));
+    (!ours).then(|| plain(status))
+}
+
+fn plain(status: StatusCode) -> Problem {
+    let code = Code::ALL.iter().copied().find(|code| code.status() == status && *code != Code::InvalidJson);
+    match (code, status.is_client_error()) {
+        (Some(Code::DuplicateKey) | None, true) => Problem::new(Code::InvalidRequest, "The request cannot be understood."),
+        (Some(code), true) => Problem::new(code, code.title()),
+        (_, false) => Problem::internal(format!("the framework answered {status}")),
+    }
+}
+
+fn log(method: &Method, path: &str, status: StatusCode, start: Instant, request_id: &str, problem: Option<&Problem>) {
+    let ms = start.elapsed().as_secs_f64() * 1000.0;
+    let (status, method) = (status.as_u16(), method.as_str());
+    let code = problem.map(|problem| problem.code().as_str());
+    match problem.and_then(Problem::cause) {
+        Some(cause) if status >= 500 => {
+            tracing::error!(request_id, method, path, status, ms, code, cause, "request");
+        }
+        cause => tracing::info!(request_id, method, path, status, ms, code, cause, "request"),
+    }
+}
+
+/// A problem whose bytes are complete, for where the request is no longer at hand.
+#[derive(Debug)]
+struct Finished {
+    status: StatusCode,
+    body: String,
+    request_id: String,
+}
+
+impl Finished {
+    fn new(problem: &Problem, public_url: &str, path: &str, request_id: &str) -> Self {
+        Self {
+            status: problem.status_code(),
+            body: problem.to_json(public_url, path, request_id).to_string(),
+            request_id: request_id.to_owned(),
+        }
+    }
+}
+
+impl std::fmt::Display for Finished {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "answered {}", self.status)
+    }
+}
+
+impl ResponseError for Finished {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse<BoxBody> {
+        HttpResponse::build(self.status)
+            .content_type("application/problem+json")
+            .insert_header(("X-Request-Id", self.request_id.as_str()))
+            .insert_header((header::CACHE_CONTROL, "no-store"))
+            .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+            .body(self.body.clone())
+    }
+}
+
+impl From<actix_web::Error> for Problem {
+    fn from(error: actix_web::Error) -> Self {
+        match error.as_error::<Problem>() {
+            Some(problem) => problem.copy(),
+            None => plain(error.as_response_error().status_code()).because(error),
+        }
+    }
+}
