@@ -25,7 +25,12 @@ pub struct Actor {
 impl Actor {
     /// The program itself: the command line, a job.
     pub fn system(name: &str) -> Self {
-        Self { kind: "system", id: None, name: name.to_owned(), request_id: String::new() }
+        Self {
+            kind: "system",
+            id: None,
+            name: name.to_owned(),
+            request_id: String::new(),
+        }
     }
 }
 

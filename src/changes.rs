@@ -26,8 +26,12 @@ pub struct Change {
 /// Records a public change in the cause's transaction; it takes its number last, just before COMMIT, so that nobody
 /// sees number 2 before number 1 exists.
 pub fn record(tx: &mut Tx<'_>, kind: &'static str, subject: &str, language: Option<&str>, keys: Vec<String>) {
-    let change =
-        Change { kind, subject_id: subject.to_owned(), language: language.map(str::to_owned), keys };
+    let change = Change {
+        kind,
+        subject_id: subject.to_owned(),
+        language: language.map(str::to_owned),
+        keys,
+    };
     tx.push_change(change);
 }
 

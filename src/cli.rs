@@ -67,7 +67,11 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Printing help to a closed pipe is no failure worth telling.
             let _ = error.print();
-            return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+            return if error.use_stderr() {
+                ExitCode::from(2)
+            } else {
+                ExitCode::SUCCESS
+            };
         }
     };
     match run(arguments.command) {
@@ -99,7 +103,9 @@ fn run(command: Command) -> Result<(), String> {
             }
             Ok(())
         }
-        Command::Editor { command: EditorCommand::Create { email, name, role } } => {
+        Command::Editor {
+            command: EditorCommand::Create { email, name, role },
+        } => {
             let app = App::open(settings(&|_| None)?)?;
             let password = password()?;
             let created = block_on(editors::create_from_command_line(&app, &email, &name, role, &password))?;
@@ -133,10 +139,14 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> Result<T, String> {
 
 fn password() -> Result<String, String> {
     if std::io::stdin().is_terminal() {
-        return rpassword::prompt_password("Password: ").map_err(|error| format!("The password cannot be read: {error}"));
+        return rpassword::prompt_password("Password: ")
+            .map_err(|error| format!("The password cannot be read: {error}"));
     }
     let mut text = String::new();
-    std::io::stdin().take(4096).read_to_string(&mut text).map_err(|error| format!("The password cannot be read: {error}"))?;
+    std::io::stdin()
+        .take(4096)
+        .read_to_string(&mut text)
+        .map_err(|error| format!("The password cannot be read: {error}"))?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
@@ -159,5 +169,8 @@ fn openapi_files(check: bool) -> Result<(), String> {
     if differing.is_empty() {
         return Ok(());
     }
-    Err(format!("{} differs from the program: run newsdesk openapi and commit the result", differing.join(", ")))
+    Err(format!(
+        "{} differs from the program: run newsdesk openapi and commit the result",
+        differing.join(", ")
+    ))
 }

@@ -28,7 +28,11 @@ impl FromRequest for IfMatch {
     type Future = Ready<Result<Self>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let values: Vec<&[u8]> = req.headers().get_all(header::IF_MATCH).map(|value| value.as_bytes()).collect();
+        let values: Vec<&[u8]> = req
+            .headers()
+            .get_all(header::IF_MATCH)
+            .map(|value| value.as_bytes())
+            .collect();
         ready(Self::parse(&values))
     }
 }
@@ -39,7 +43,11 @@ impl IfMatch {
             return Ok(Self::Absent);
         }
         let malformed = || {
-            Problem::parameter(Code::InvalidHeader, "If-Match", "If-Match must be * or entity tags such as \"3\".")
+            Problem::parameter(
+                Code::InvalidHeader,
+                "If-Match",
+                "If-Match must be * or entity tags such as \"3\".",
+            )
         };
         let text = String::from_utf8(values.join(&b", "[..])).map_err(|_| malformed())?;
         if text.trim() == "*" {
@@ -49,7 +57,10 @@ impl IfMatch {
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             weak |= part.starts_with("W/");
             let part = part.strip_prefix("W/").unwrap_or(part);
-            let inner = part.strip_prefix('"').and_then(|part| part.strip_suffix('"')).ok_or_else(malformed)?;
+            let inner = part
+                .strip_prefix('"')
+                .and_then(|part| part.strip_suffix('"'))
+                .ok_or_else(malformed)?;
             if inner.contains('"') {
                 return Err(malformed());
             }
@@ -178,13 +189,18 @@ fn is_fresh(req: &HttpRequest, tag: &str, modified: Option<Time>) -> bool {
     let mut lines = req.headers().get_all(header::IF_NONE_MATCH).peekable();
     if lines.peek().is_some() {
         let ours = hash_of(tag);
-        let mut tags = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(','));
+        let mut tags = lines
+            .filter_map(|line| line.to_str().ok())
+            .flat_map(|line| line.split(','));
         return tags.any(|given| {
             let given = given.trim().trim_start_matches("W/");
             given == "*" || hash_of(given) == ours
         });
     }
-    let since = req.headers().get(header::IF_MODIFIED_SINCE).and_then(|value| value.to_str().ok());
+    let since = req
+        .headers()
+        .get(header::IF_MODIFIED_SINCE)
+        .and_then(|value| value.to_str().ok());
     match (since.and_then(|text| httpdate::parse_http_date(text).ok()), modified) {
         (Some(since), Some(modified)) => {
             let since: chrono::DateTime<chrono::Utc> = since.into();
@@ -205,7 +221,10 @@ mod tests {
     #[test]
     fn if_match_is_read_as_the_standard_says() {
         assert_eq!(parse("*").expect("any"), IfMatch::Any);
-        assert_eq!(parse("\"3\", \"4\"").expect("tags"), IfMatch::Tags(vec!["3".into(), "4".into()]));
+        assert_eq!(
+            parse("\"3\", \"4\"").expect("tags"),
+            IfMatch::Tags(vec!["3".into(), "4".into()])
+        );
         assert_eq!(parse("W/\"3\"").expect("weak"), IfMatch::Weak);
         for malformed in ["3", "", "\"3", "\"a\"b\""] {
             assert_eq!(parse(malformed).expect_err(malformed).code(), Code::InvalidHeader);
@@ -217,7 +236,10 @@ mod tests {
         let guard = parse("\"3\"").and_then(IfMatch::required).expect("a guard");
         assert!(guard.check(3).is_ok());
         assert_eq!(guard.check(4).expect_err("stale").code(), Code::VersionMismatch);
-        assert_eq!(IfMatch::Absent.required().expect_err("missing").code(), Code::PreconditionRequired);
+        assert_eq!(
+            IfMatch::Absent.required().expect_err("missing").code(),
+            Code::PreconditionRequired
+        );
         let weak = parse("W/\"3\"").and_then(IfMatch::required).expect("a guard");
         assert_eq!(weak.check(3).expect_err("weak").code(), Code::WeakEtag);
     }

@@ -74,7 +74,10 @@ impl Config {
     pub fn read(lookup: Lookup<'_>) -> Result<Self, String> {
         let mut errors = Vec::new();
         let text = |name: &str, default: &str| {
-            lookup(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty()).unwrap_or(default.into())
+            lookup(name)
+                .map(|value| value.trim().to_owned())
+                .filter(|value| !value.is_empty())
+                .unwrap_or(default.into())
         };
 
         let database = Location::parse(&text("DATABASE_URL", "sqlite://data/newsdesk.db"))
@@ -86,7 +89,9 @@ impl Config {
         });
         let mut public_url = text("PUBLIC_URL", "");
         if public_url.is_empty() && !bind.ip().is_loopback() {
-            errors.push("PUBLIC_URL is needed, because BIND is not a loopback address: clients' links are built from it".into());
+            errors.push(
+                "PUBLIC_URL is needed, because BIND is not a loopback address: clients' links are built from it".into(),
+            );
         } else if public_url.is_empty() && bind.port() != 0 {
             public_url = format!("http://{bind}");
         }
@@ -119,7 +124,9 @@ impl Config {
         }
         let cors_origins = list(&text("CORS_ORIGINS", ""));
         if let Some(bad) = cors_origins.iter().find(|origin| !is_origin(origin)) {
-            errors.push(format!("CORS_ORIGINS: {bad:?} is no origin such as https://desk.example.vn"));
+            errors.push(format!(
+                "CORS_ORIGINS: {bad:?} is no origin such as https://desk.example.vn"
+            ));
         }
         let rate_limits = on_off("RATE_LIMITS", &text("RATE_LIMITS", "on"), &mut errors);
         let auto_migrate = on_off("AUTO_MIGRATE", &text("AUTO_MIGRATE", "on"), &mut errors);
@@ -164,7 +171,11 @@ impl Config {
 
 /// Names separated by commas.
 fn list(text: &str) -> Vec<String> {
-    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+    text.split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// An http address without a slash at the end; empty stays empty.
@@ -172,7 +183,9 @@ fn address(name: &str, value: &str, errors: &mut Vec<String>) -> String {
     let good = value.is_empty()
         || url::Url::parse(value).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.query().is_none());
     if !good {
-        errors.push(format!("{name} must be an address such as https://api.example.vn, without a query"));
+        errors.push(format!(
+            "{name} must be an address such as https://api.example.vn, without a query"
+        ));
     }
     value.trim_end_matches('/').to_owned()
 }
@@ -198,7 +211,9 @@ pub fn is_time_zone(text: &str) -> bool {
         && text.split('/').count() <= 3
         && text.split('/').all(|part| {
             part.starts_with(|c: char| c.is_ascii_uppercase())
-                && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '+'))
+                && part
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '+'))
         })
 }
 
@@ -212,14 +227,25 @@ fn jwt_secret(given: &str, database: &Location) -> Result<Secret, String> {
         };
     }
     let Location::Sqlite(path) = database else {
-        return Err("JWT_SECRET is needed with PostgreSQL, the same for every instance; `openssl rand -hex 32` makes one".into());
+        return Err(
+            "JWT_SECRET is needed with PostgreSQL, the same for every instance; `openssl rand -hex 32` makes one"
+                .into(),
+        );
     };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let file = folder.join("jwt_secret");
     let unreadable = |error: std::io::Error| format!("{} cannot be read or written: {error}", file.display());
     match std::fs::read(&file) {
         Ok(secret) if secret.len() >= 32 => return Ok(Secret(secret)),
-        Ok(_) => return Err(format!("{} is shorter than 32 bytes: delete it to have a new one made", file.display())),
+        Ok(_) => {
+            return Err(format!(
+                "{} is shorter than 32 bytes: delete it to have a new one made",
+                file.display()
+            ));
+        }
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(unreadable(error)),
         Err(_) => {}
     }
@@ -244,11 +270,20 @@ mod tests {
     const SECRET: &str = "a-test-secret-of-more-than-32-bytes!";
 
     fn read(settings: &[(&str, &str)]) -> Result<Config, String> {
-        let settings: Vec<(String, String)> =
-            settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let settings: Vec<(String, String)> = settings
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
         Config::read(&|name| {
-            let found = settings.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-            if name == "JWT_SECRET" { found.or(Some(SECRET.into())) } else { found }
+            let found = settings
+                .iter()
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| value.clone());
+            if name == "JWT_SECRET" {
+                found.or(Some(SECRET.into()))
+            } else {
+                found
+            }
         })
     }
 
@@ -262,10 +297,23 @@ mod tests {
 
     #[test]
     fn each_wrong_setting_has_its_line() {
-        let errors = read(&[("BIND", "8080"), ("DATABASE_URL", "mysql://x"), ("TIME_ZONE", "saigon"), ("RATE_LIMITS", "maybe")])
-            .expect_err("four wrong settings");
+        let errors = read(&[
+            ("BIND", "8080"),
+            ("DATABASE_URL", "mysql://x"),
+            ("TIME_ZONE", "saigon"),
+            ("RATE_LIMITS", "maybe"),
+        ])
+        .expect_err("four wrong settings");
         assert_eq!(errors.lines().count(), 4, "{errors}");
-        assert!(read(&[("BIND", "0.0.0.0:80")]).expect_err("an address is needed").contains("PUBLIC_URL"));
-        assert!(read(&[("JWT_SECRET", "short")]).expect_err("too short").contains("JWT_SECRET"));
+        assert!(
+            read(&[("BIND", "0.0.0.0:80")])
+                .expect_err("an address is needed")
+                .contains("PUBLIC_URL")
+        );
+        assert!(
+            read(&[("JWT_SECRET", "short")])
+                .expect_err("too short")
+                .contains("JWT_SECRET")
+        );
     }
 }

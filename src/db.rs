@@ -95,7 +95,11 @@ impl Tx<'_> {
 
 /// Runs one piece of work inside an open transaction or savepoint.
 fn run<T>(conn: &mut Conn, work: &mut impl FnMut(&mut Tx<'_>) -> Result<T>) -> Result<T> {
-    let mut tx = Tx { conn, now: Time::now(), changes: Vec::new() };
+    let mut tx = Tx {
+        conn,
+        now: Time::now(),
+        changes: Vec::new(),
+    };
     let result = std::panic::catch_unwind(AssertUnwindSafe(|| {
         let value = work(&mut tx)?;
         let changes = std::mem::take(&mut tx.changes);
@@ -108,7 +112,8 @@ fn run<T>(conn: &mut Conn, work: &mut impl FnMut(&mut Tx<'_>) -> Result<T>) -> R
 /// The words of a panic, for the log.
 pub fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
 }
 
 /// The database, as handlers see it. Cheap to clone.
@@ -124,7 +129,10 @@ impl Db {
     pub fn open(location: &Location) -> Result<Self, String> {
         let readers = std::thread::available_parallelism().map_or(4, |n| (n.get() * 2).max(4));
         let size = if location.is_sqlite() { readers } else { POSTGRES_POOL };
-        let opener = Opener { location: location.clone(), read_only: location.is_sqlite() };
+        let opener = Opener {
+            location: location.clone(),
+            read_only: location.is_sqlite(),
+        };
         let pool = Pool::builder()
             .max_size(size as u32)
             .min_idle(Some(0))
@@ -135,8 +143,14 @@ impl Db {
             Location::Sqlite(_) => Some(start_writer(location.clone())?),
             Location::Postgres(_) => None,
         };
-        let db = Self { pool, permits: Arc::new(Semaphore::new(size)), writer };
-        db.pool.get().map_err(|error| format!("The database cannot be opened: {error}"))?;
+        let db = Self {
+            pool,
+            permits: Arc::new(Semaphore::new(size)),
+            writer,
+        };
+        db.pool
+            .get()
+            .map_err(|error| format!("The database cannot be opened: {error}"))?;
         Ok(db)
     }
 
@@ -171,12 +185,18 @@ impl Db {
             return self.blocking(move |open| postgres_write(open, &mut work)).await;
         };
         let (reply, answer) = oneshot::channel();
-        match writer.try_send(Box::new(Task { work, result: None, reply: Some(reply) })) {
+        match writer.try_send(Box::new(Task {
+            work,
+            result: None,
+            reply: Some(reply),
+        })) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => return Err(overloaded("the writer's queue is full")),
             Err(TrySendError::Disconnected(_)) => return Err(Problem::internal("the writer has stopped")),
         }
-        answer.await.unwrap_or_else(|_| Err(Problem::internal("the writer dropped a task")))
+        answer
+            .await
+            .unwrap_or_else(|_| Err(Problem::internal("the writer dropped a task")))
     }
 
     async fn blocking<T, F>(&self, work: F) -> Result<T>
@@ -261,8 +281,13 @@ impl<T: Send, F: FnMut(&mut Tx<'_>) -> Result<T> + Send> Work for Task<T, F> {
 }
 
 fn start_writer(location: Location) -> Result<SyncSender<Box<dyn Work>>, String> {
-    let opener = Opener { location, read_only: false };
-    let conn = opener.open().map_err(|error| format!("The database cannot be opened: {error}"))?;
+    let opener = Opener {
+        location,
+        read_only: false,
+    };
+    let conn = opener
+        .open()
+        .map_err(|error| format!("The database cannot be opened: {error}"))?;
     let (sender, receiver) = sync_channel(QUEUE);
     std::thread::Builder::new()
         .name("writer".into())
@@ -292,7 +317,9 @@ fn write_groups(opener: &Opener, conn: Conn, tasks: &Receiver<Box<dyn Work>>) {
         for task in group {
             let mut alone = vec![task];
             let outcome = commit_group(opener, &mut conn, &mut alone);
-            alone.into_iter().for_each(|task| task.answer(outcome.as_ref().map(|()| ())));
+            alone
+                .into_iter()
+                .for_each(|task| task.answer(outcome.as_ref().map(|()| ())));
         }
     }
 }
@@ -307,7 +334,11 @@ fn commit_group(opener: &Opener, slot: &mut Option<Conn>, group: &mut [Box<dyn W
     conn.batch_execute("BEGIN IMMEDIATE")?;
     for task in group {
         conn.batch_execute("SAVEPOINT task")?;
-        let end = if task.run(&mut conn) { "RELEASE task" } else { "ROLLBACK TO task; RELEASE task" };
+        let end = if task.run(&mut conn) {
+            "RELEASE task"
+        } else {
+            "ROLLBACK TO task; RELEASE task"
+        };
         conn.batch_execute(end)?;
     }
     conn.batch_execute("COMMIT")?;
@@ -332,7 +363,8 @@ impl Opener {
     fn open(&self) -> Result<Conn, String> {
         match &self.location {
             Location::Sqlite(path) => {
-                let mut conn = SqliteConnection::establish(&path.to_string_lossy()).map_err(|error| error.to_string())?;
+                let mut conn =
+                    SqliteConnection::establish(&path.to_string_lossy()).map_err(|error| error.to_string())?;
                 let query_only = if self.read_only { "ON" } else { "OFF" };
                 conn.batch_execute(&format!(
                     "PRAGMA busy_timeout=5000; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; \
@@ -364,7 +396,9 @@ impl ManageConnection for Opener {
     }
 
     fn is_valid(&self, open: &mut Open) -> Result<(), OpenError> {
-        open.conn.batch_execute("SELECT 1").map_err(|error| OpenError(error.to_string()))
+        open.conn
+            .batch_execute("SELECT 1")
+            .map_err(|error| OpenError(error.to_string()))
     }
 
     fn has_broken(&self, open: &mut Open) -> bool {
@@ -395,8 +429,13 @@ pub fn migrate(location: &Location) -> Result<Vec<String>, String> {
         }
         _lock = Some(lock_file(path)?);
     }
-    let opener = Opener { location: location.clone(), read_only: false };
-    let conn = opener.open().map_err(|error| format!("The database cannot be opened: {error}"))?;
+    let opener = Opener {
+        location: location.clone(),
+        read_only: false,
+    };
+    let conn = opener
+        .open()
+        .map_err(|error| format!("The database cannot be opened: {error}"))?;
     match conn {
         Conn::Sqlite(mut conn) => apply(&mut conn, SQLITE_MIGRATIONS),
         Conn::Postgres(mut conn) => {
@@ -414,7 +453,8 @@ fn lock_file(database: &Path) -> Result<File, String> {
     let path = PathBuf::from(name);
     let file = File::options().create(true).truncate(false).write(true).open(&path);
     let file = file.map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
-    file.lock().map_err(|error| format!("{} cannot be locked: {error}", path.display()))?;
+    file.lock()
+        .map_err(|error| format!("{} cannot be locked: {error}", path.display()))?;
     Ok(file)
 }
 
@@ -430,12 +470,18 @@ where
         .map(|migration| migration.name().version().to_string())
         .collect();
     let applied = conn.applied_migrations().map_err(|error| error.to_string())?;
-    if let Some(newer) = applied.iter().map(ToString::to_string).find(|version| !known.contains(version)) {
+    if let Some(newer) = applied
+        .iter()
+        .map(ToString::to_string)
+        .find(|version| !known.contains(version))
+    {
         return Err(format!(
             "The database has migration {newer}, which this version of newsdesk does not know: run a newer newsdesk"
         ));
     }
-    let run = conn.run_pending_migrations(migrations).map_err(|error| format!("A migration failed: {error}"))?;
+    let run = conn
+        .run_pending_migrations(migrations)
+        .map_err(|error| format!("A migration failed: {error}"))?;
     Ok(run.iter().map(ToString::to_string).collect())
 }
 
@@ -472,7 +518,10 @@ pub fn try_lock(conn: &mut Conn, name: &str) -> Result<bool> {
         Conn::Sqlite(_) => Ok(true),
         Conn::Postgres(conn) => {
             let query = "SELECT pg_try_advisory_xact_lock(hashtextextended($1, 7236584)) AS got";
-            Ok(diesel::sql_query(query).bind::<Text, _>(name).get_result::<Got>(conn)?.got)
+            Ok(diesel::sql_query(query)
+                .bind::<Text, _>(name)
+                .get_result::<Got>(conn)?
+                .got)
         }
     }
 }

@@ -17,10 +17,16 @@ async fn get_error_page(code: web::Path<String>) -> Result<HttpResponse> {
     let found = Code::ALL.iter().find(|known| known.as_str() == code.as_str());
     let code = found.ok_or_else(|| Problem::not_found("problem type"))?;
     let body = comrak::markdown_to_html(code.page(), &comrak::Options::default());
-    Ok(HttpResponse::Ok().content_type("text/html; charset=utf-8").insert_header((header::CACHE_CONTROL, "public, max-age=3600")).body(body))
+    Ok(HttpResponse::Ok()
+        .content_type("text/html; charset=utf-8")
+        .insert_header((header::CACHE_CONTROL, "public, max-age=3600"))
+        .body(body))
 }
 
 async fn get_document(name: web::Path<String>) -> Result<HttpResponse> {
     let text = openapi::document(&name).ok_or_else(|| Problem::not_found("document"))?;
-    Ok(HttpResponse::Ok().content_type("application/json").insert_header((header::CACHE_CONTROL, "public, max-age=300")).body(text))
+    Ok(HttpResponse::Ok()
+        .content_type("application/json")
+        .insert_header((header::CACHE_CONTROL, "public, max-age=300"))
+        .body(text))
 }

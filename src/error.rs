@@ -117,7 +117,12 @@ pub struct FieldError {
 impl FieldError {
     /// An error at a place in the request body.
     pub fn at(pointer: impl Into<String>, code: &str, detail: impl Into<String>) -> Self {
-        Self { pointer: Some(pointer.into()), parameter: None, code: code.to_owned(), detail: detail.into() }
+        Self {
+            pointer: Some(pointer.into()),
+            parameter: None,
+            code: code.to_owned(),
+            detail: detail.into(),
+        }
     }
 }
 
@@ -192,8 +197,11 @@ impl Problem {
 
     /// 500: `cause` is for the log only.
     pub fn internal(cause: impl fmt::Display) -> Self {
-        Self::new(Code::Internal, "The request could not be answered; it has been logged under its request_id.")
-            .because(cause)
+        Self::new(
+            Code::Internal,
+            "The request could not be answered; it has been logged under its request_id.",
+        )
+        .because(cause)
     }
 
     /// Adds the inner cause, which is logged and never sent.
@@ -227,7 +235,9 @@ impl Problem {
 
     /// The same problem once more, for the middleware that sees it by reference.
     pub fn copy(&self) -> Self {
-        Self { inner: self.inner.clone() }
+        Self {
+            inner: self.inner.clone(),
+        }
     }
 
     /// The code.
@@ -254,7 +264,10 @@ impl Problem {
     pub fn to_json(&self, public_url: &str, instance: &str, request_id: &str) -> Value {
         let code = self.inner.code;
         let mut object = Map::new();
-        object.insert("type".into(), json!(format!("{public_url}/docs/errors/{}", code.as_str())));
+        object.insert(
+            "type".into(),
+            json!(format!("{public_url}/docs/errors/{}", code.as_str())),
+        );
         object.insert("title".into(), json!(code.title()));
         object.insert("status".into(), json!(code.status().as_u16()));
         object.insert("detail".into(), json!(self.inner.detail));
@@ -306,9 +319,11 @@ impl From<diesel::result::Error> for Problem {
             Error::DatabaseError(Kind::ClosedConnection | Kind::ReadOnlyTransaction, _) => busy(text),
             // A row that was referred to went away in the same moment; every other reference is checked beforehand.
             Error::DatabaseError(Kind::ForeignKeyViolation | Kind::UniqueViolation, _) => busy(text).retryable(),
-            Error::DatabaseError(_, info) if info.message().contains("database or disk is full") => {
-                Problem::new(Code::StorageFull, "The disk is full: reading still works, nothing was changed.").because(text)
-            }
+            Error::DatabaseError(_, info) if info.message().contains("database or disk is full") => Problem::new(
+                Code::StorageFull,
+                "The disk is full: reading still works, nothing was changed.",
+            )
+            .because(text),
             Error::DatabaseError(_, info) if is_timeout(info.message()) => busy(text),
             _ => Problem::internal(text),
         }
@@ -317,21 +332,33 @@ impl From<diesel::result::Error> for Problem {
 
 /// 503 with a time to come back.
 fn busy(cause: String) -> Problem {
-    Problem::new(Code::Unavailable, "The database cannot take this just now; nothing was changed. Try again.")
-        .header("Retry-After", "1")
-        .because(cause)
+    Problem::new(
+        Code::Unavailable,
+        "The database cannot take this just now; nothing was changed. Try again.",
+    )
+    .header("Retry-After", "1")
+    .because(cause)
 }
 
 fn is_timeout(message: &str) -> bool {
-    ["statement timeout", "lock timeout", "database is locked", "No space left", "could not extend file"]
-        .iter()
-        .any(|sign| message.contains(sign))
+    [
+        "statement timeout",
+        "lock timeout",
+        "database is locked",
+        "No space left",
+        "could not extend file",
+    ]
+    .iter()
+    .any(|sign| message.contains(sign))
 }
 
 /// The problem object, for the OpenAPI documents (RFC 9457, `application/problem+json`).
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
-#[allow(dead_code, reason = "a description: the object itself is written by Problem::to_json")]
+#[allow(
+    dead_code,
+    reason = "a description: the object itself is written by Problem::to_json"
+)]
 pub struct ProblemSchema {
     /// Address of the page that explains this problem.
     #[serde(rename = "type")]

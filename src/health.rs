@@ -36,8 +36,13 @@ pub fn mount(config: &mut ServiceConfig<'_>) {
 }
 
 fn well() -> HttpResponse {
-    let health = Health { status: HealthStatus::Ok, version: env!("CARGO_PKG_VERSION").into() };
-    HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(health)
+    let health = Health {
+        status: HealthStatus::Ok,
+        version: env!("CARGO_PKG_VERSION").into(),
+    };
+    HttpResponse::Ok()
+        .insert_header(("Cache-Control", "no-store"))
+        .json(health)
 }
 
 /// Is the program running?
@@ -69,8 +74,12 @@ async fn get_readiness(app: State) -> Result<HttpResponse> {
     let good = match last {
         Some((at, good)) if at.elapsed() < LOOK => good,
         _ => {
-            let look = app.db.read(|conn| Ok(diesel::connection::SimpleConnection::batch_execute(conn, "SELECT 1")?));
-            let good = tokio::time::timeout(Duration::from_secs(2), look).await.is_ok_and(|result| result.is_ok());
+            let look = app
+                .db
+                .read(|conn| Ok(diesel::connection::SimpleConnection::batch_execute(conn, "SELECT 1")?));
+            let good = tokio::time::timeout(Duration::from_secs(2), look)
+                .await
+                .is_ok_and(|result| result.is_ok());
             *LAST.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), good));
             good
         }

@@ -40,12 +40,20 @@ impl Answer {
     /// Any status with a body.
     pub fn new(status: u16, value: &impl Serialize) -> Result<Self> {
         let body = serde_json::to_string(value).map_err(Problem::internal)?;
-        Ok(Self { status, headers: Vec::new(), body })
+        Ok(Self {
+            status,
+            headers: Vec::new(),
+            body,
+        })
     }
 
     /// 204.
     pub fn no_content() -> Self {
-        Self { status: 204, headers: Vec::new(), body: String::new() }
+        Self {
+            status: 204,
+            headers: Vec::new(),
+            body: String::new(),
+        }
     }
 
     /// Adds the item's entity tag.
@@ -76,7 +84,11 @@ impl Responder for Answer {
         for (name, value) in self.headers {
             response.insert_header((name, value));
         }
-        if self.body.is_empty() { response.finish() } else { response.content_type("application/json").body(self.body) }
+        if self.body.is_empty() {
+            response.finish()
+        } else {
+            response.content_type("application/json").body(self.body)
+        }
     }
 }
 
@@ -105,7 +117,10 @@ impl FromRequest for IdempotencyKey {
             (Some(_), Some(_)) => Err(refuse()),
             (Some(value), None) => match value.to_str() {
                 Ok(text) if (1..=255).contains(&text.len()) && text.bytes().all(|b| (0x20..0x7f).contains(&b)) => {
-                    Ok(Self { key: Some(text.to_owned()), target })
+                    Ok(Self {
+                        key: Some(text.to_owned()),
+                        target,
+                    })
                 }
                 _ => Err(refuse()),
             },
@@ -125,13 +140,21 @@ impl IdempotencyKey {
     /// For a signed-in caller: the key belongs to them, the method and the path.
     pub fn of(self, caller: &str, body_hash: &str) -> Option<Once> {
         let scope = hash(format!("{caller} {}", self.target).as_bytes());
-        self.key.map(|key| Once { scope, key, request_hash: body_hash.to_owned() })
+        self.key.map(|key| Once {
+            scope,
+            key,
+            request_hash: body_hash.to_owned(),
+        })
     }
 
     /// For anyone: strangers may choose the same key, so the body belongs to the scope too.
     pub fn of_anyone(self, body_hash: &str) -> Option<Once> {
         let scope = hash(format!("anyone {} {body_hash}", self.target).as_bytes());
-        self.key.map(|key| Once { scope, key, request_hash: body_hash.to_owned() })
+        self.key.map(|key| Once {
+            scope,
+            key,
+            request_hash: body_hash.to_owned(),
+        })
     }
 }
 
@@ -146,20 +169,38 @@ struct Running<'a> {
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        self.set.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
+        self.set
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.name);
     }
 }
 
 impl InFlight {
     fn enter(&self, name: &str) -> Result<Running<'_>> {
-        let free = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
-        if free { Ok(Running { set: self, name: name.to_owned() }) } else { Err(in_progress()) }
+        let free = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(name.to_owned());
+        if free {
+            Ok(Running {
+                set: self,
+                name: name.to_owned(),
+            })
+        } else {
+            Err(in_progress())
+        }
     }
 }
 
 fn in_progress() -> Problem {
-    Problem::new(Code::IdempotencyInProgress, "A request with this key is still running: ask again in a moment.")
-        .header("Retry-After", "1")
+    Problem::new(
+        Code::IdempotencyInProgress,
+        "A request with this key is still running: ask again in a moment.",
+    )
+    .header("Retry-After", "1")
 }
 
 /// Runs a write transaction; with a key, once: its answer is kept in the same transaction and replayed for 24 hours.
@@ -167,7 +208,9 @@ pub async fn write_once<F>(app: &App, once: Option<Once>, mut work: F) -> Result
 where
     F: FnMut(&mut Tx<'_>) -> Result<Answer> + Send + 'static,
 {
-    let Some(once) = once else { return app.db.write(work).await };
+    let Some(once) = once else {
+        return app.db.write(work).await;
+    };
     let name = format!("{} {}", once.scope, once.key);
     let _running = app.in_flight.enter(&name)?;
     app.db
@@ -189,10 +232,17 @@ fn replay(tx: &mut Tx<'_>, once: &Once) -> Result<Option<Answer>> {
     let row: Option<(String, i64, String, String)> = idempotency::table
         .find((&once.scope, &once.key))
         .filter(idempotency::created_ms.gt(tx.now.plus_seconds(-24 * 3600)))
-        .select((idempotency::request_hash, idempotency::status, idempotency::headers, idempotency::body))
+        .select((
+            idempotency::request_hash,
+            idempotency::status,
+            idempotency::headers,
+            idempotency::body,
+        ))
         .first(tx.conn)
         .optional()?;
-    let Some((request_hash, status, headers, body)) = row else { return Ok(None) };
+    let Some((request_hash, status, headers, body)) = row else {
+        return Ok(None);
+    };
     if request_hash != once.request_hash {
         return Err(Problem::new(
             Code::IdempotencyKeyReused,
@@ -200,7 +250,11 @@ fn replay(tx: &mut Tx<'_>, once: &Once) -> Result<Option<Answer>> {
         ));
     }
     let headers = serde_json::from_str(&headers).map_err(Problem::internal)?;
-    let answer = Answer { status: status as u16, headers, body };
+    let answer = Answer {
+        status: status as u16,
+        headers,
+        body,
+    };
     Ok(Some(answer.header("Idempotency-Replayed", "true")))
 }
 

@@ -4,7 +4,9 @@
 use std::fmt;
 
 use serde::de::value::StrDeserializer;
-use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor,
+};
 use serde_json::{Map, Number, Value};
 
 use crate::error::{Code, Problem, Result};
@@ -17,7 +19,9 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
 /// Parses bytes as JSON without duplicate keys.
 pub fn value(bytes: &[u8]) -> Result<Value> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = Unique.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
+    let value = Unique
+        .deserialize(&mut deserializer)
+        .and_then(|value| deserializer.end().map(|()| value));
     value.map_err(|error| {
         let text = error.to_string();
         match text.strip_prefix(DUPLICATE) {
@@ -29,9 +33,11 @@ pub fn value(bytes: &[u8]) -> Result<Value> {
 
 /// Reads a value as `T`, strictly.
 pub fn typed<T: DeserializeOwned>(value: &Value) -> Result<T> {
-    T::deserialize(Node { value, path: &Path::Root }).map_err(|wrong| {
-        Problem::invalid(wrong.pointer.unwrap_or_default(), wrong.code, wrong.detail)
+    T::deserialize(Node {
+        value,
+        path: &Path::Root,
     })
+    .map_err(|wrong| Problem::invalid(wrong.pointer.unwrap_or_default(), wrong.code, wrong.detail))
 }
 
 const DUPLICATE: &str = "duplicate key: ";
@@ -130,7 +136,11 @@ struct Wrong {
 
 impl Wrong {
     fn new(code: &'static str, detail: String) -> Self {
-        Self { pointer: None, code, detail }
+        Self {
+            pointer: None,
+            code,
+            detail,
+        }
     }
 
     fn at(mut self, path: &Path<'_>) -> Self {
@@ -174,15 +184,25 @@ impl de::Error for Wrong {
     }
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
-        Self::new("invalid_value", format!("{variant:?} is none of {}.", expected.join(", ")))
+        Self::new(
+            "invalid_value",
+            format!("{variant:?} is none of {}.", expected.join(", ")),
+        )
     }
 
     fn unknown_field(field: &str, _: &'static [&'static str]) -> Self {
-        Self::new("unknown_field", format!("There is no field {field:?} here, or it cannot be written."))
+        Self::new(
+            "unknown_field",
+            format!("There is no field {field:?} here, or it cannot be written."),
+        )
     }
 
     fn missing_field(field: &'static str) -> Self {
-        Self { pointer: Some(field.to_owned()), code: "required", detail: format!("The field {field} is needed.") }
+        Self {
+            pointer: Some(field.to_owned()),
+            code: "required",
+            detail: format!("The field {field} is needed."),
+        }
     }
 }
 
@@ -195,11 +215,23 @@ struct Node<'a> {
 
 impl<'a> Node<'a> {
     fn list<'de, V: Visitor<'de>>(self, items: &'a [Value], visitor: V) -> Result<V::Value, Wrong> {
-        visitor.visit_seq(Items { items, next: 0, path: self.path }).map_err(|wrong| wrong.at(self.path))
+        visitor
+            .visit_seq(Items {
+                items,
+                next: 0,
+                path: self.path,
+            })
+            .map_err(|wrong| wrong.at(self.path))
     }
 
     fn object<'de, V: Visitor<'de>>(self, map: &'a Map<String, Value>, visitor: V) -> Result<V::Value, Wrong> {
-        visitor.visit_map(Fields { rest: map.iter(), value: None, path: self.path }).map_err(|wrong| wrong.at(self.path))
+        visitor
+            .visit_map(Fields {
+                rest: map.iter(),
+                value: None,
+                path: self.path,
+            })
+            .map_err(|wrong| wrong.at(self.path))
     }
 
     fn expected(self, what: &str) -> Wrong {
@@ -251,7 +283,9 @@ impl<'de> Deserializer<'de> for Node<'_> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Wrong> {
-        let Value::Object(map) = self.value else { return Err(self.expected("an object")) };
+        let Value::Object(map) = self.value else {
+            return Err(self.expected("an object"));
+        };
         if let Some(key) = map.keys().find(|key| !fields.contains(&key.as_str())) {
             let wrong: Wrong = de::Error::unknown_field(key, fields);
             return Err(wrong.at(&Path::Key(self.path, key)));
@@ -265,7 +299,9 @@ impl<'de> Deserializer<'de> for Node<'_> {
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Wrong> {
-        let Value::String(text) = self.value else { return Err(self.expected("text")) };
+        let Value::String(text) = self.value else {
+            return Err(self.expected("text"));
+        };
         let variant: StrDeserializer<'_, Wrong> = text.as_str().into_deserializer();
         visitor.visit_enum(variant).map_err(|wrong| wrong.at(self.path))
     }
@@ -287,9 +323,15 @@ impl<'de> SeqAccess<'de> for Items<'_> {
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Wrong> {
         let index = self.next;
-        let Some(value) = self.items.get(index) else { return Ok(None) };
+        let Some(value) = self.items.get(index) else {
+            return Ok(None);
+        };
         self.next += 1;
-        seed.deserialize(Node { value, path: &Path::Index(self.path, index) }).map(Some)
+        seed.deserialize(Node {
+            value,
+            path: &Path::Index(self.path, index),
+        })
+        .map(Some)
     }
 }
 
@@ -303,15 +345,22 @@ impl<'de> MapAccess<'de> for Fields<'_> {
     type Error = Wrong;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Wrong> {
-        let Some((key, value)) = self.rest.next() else { return Ok(None) };
+        let Some((key, value)) = self.rest.next() else {
+            return Ok(None);
+        };
         self.value = Some((key, value));
         let key: StrDeserializer<'_, Wrong> = key.as_str().into_deserializer();
         seed.deserialize(key).map(Some)
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Wrong> {
-        let Some((key, value)) = self.value.take() else { return Err(de::Error::custom("a key is missing")) };
-        seed.deserialize(Node { value, path: &Path::Key(self.path, key) })
+        let Some((key, value)) = self.value.take() else {
+            return Err(de::Error::custom("a key is missing"));
+        };
+        seed.deserialize(Node {
+            value,
+            path: &Path::Key(self.path, key),
+        })
     }
 }
 
@@ -356,9 +405,15 @@ mod tests {
         assert_eq!(refused(r#"{"title":1}"#), (422, "/title".into()));
         assert_eq!(refused(r#"{"title":"a","inner":["x"]}"#), (422, "/inner".into()));
         assert_eq!(refused(r#"{"title":"a","inner":{}}"#), (422, "/inner/name".into()));
-        assert_eq!(refused(r#"{"title":"a","inner":{"name":"b","x/y":1}}"#), (422, "/inner/x~1y".into()));
+        assert_eq!(
+            refused(r#"{"title":"a","inner":{"name":"b","x/y":1}}"#),
+            (422, "/inner/x~1y".into())
+        );
         assert_eq!(refused(r#"{"title":"a","list":[1,-2]}"#), (422, "/list/1".into()));
-        assert_eq!(refused(r#"{"title":"a","status":"published"}"#), (422, "/status".into()));
+        assert_eq!(
+            refused(r#"{"title":"a","status":"published"}"#),
+            (422, "/status".into())
+        );
         let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
         assert_eq!(refused(&deep), (400, "-".into()));
     }

@@ -24,8 +24,15 @@ impl<K: Hash + Eq + Clone> Limit<K> {
     fn new(name: &'static str, burst: u32, seconds: u64) -> Self {
         let burst_size = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
         let period = Duration::from_secs(seconds) / burst_size.get();
-        let quota = Quota::with_period(period).unwrap_or(Quota::per_second(burst_size)).allow_burst(burst_size);
-        Self { name, burst, seconds, limiter: RateLimiter::keyed(quota) }
+        let quota = Quota::with_period(period)
+            .unwrap_or(Quota::per_second(burst_size))
+            .allow_burst(burst_size);
+        Self {
+            name,
+            burst,
+            seconds,
+            limiter: RateLimiter::keyed(quota),
+        }
     }
 
     fn check(&self, key: &K) -> Result<()> {
@@ -33,7 +40,10 @@ impl<K: Hash + Eq + Clone> Limit<K> {
             let wait = not_until.wait_time_from(DefaultClock::default().now()).as_secs() + 1;
             Problem::new(Code::RateLimited, format!("Too many requests: try again in {wait} s."))
                 .header("Retry-After", wait.to_string())
-                .header("RateLimit-Policy", format!("\"{}\";q={};w={}", self.name, self.burst, self.seconds))
+                .header(
+                    "RateLimit-Policy",
+                    format!("\"{}\";q={};w={}", self.name, self.burst, self.seconds),
+                )
                 .header("RateLimit", format!("\"{}\";r=0;t={wait}", self.name))
         })
     }
@@ -88,7 +98,11 @@ impl Limits {
 
     /// A reader's request that needs the database.
     pub fn delivery(&self, ip: IpAddr) -> Result<()> {
-        if self.on { self.delivery.check(&network(ip)) } else { Ok(()) }
+        if self.on {
+            self.delivery.check(&network(ip))
+        } else {
+            Ok(())
+        }
     }
 
     /// A login attempt, also for accounts that do not exist. It holds with `RATE_LIMITS=off` too: a gateway cannot

@@ -26,7 +26,12 @@ struct Documents {
 }
 
 /// The names under `/openapi/` and in the folder `openapi/`.
-pub const NAMES: [&str; 4] = ["delivery.json", "management.json", "delivery-3.0.json", "management-3.0.json"];
+pub const NAMES: [&str; 4] = [
+    "delivery.json",
+    "management.json",
+    "delivery-3.0.json",
+    "management-3.0.json",
+];
 
 /// A document's text by its file name.
 pub fn document(name: &str) -> Option<&'static str> {
@@ -45,7 +50,10 @@ pub fn allowed_methods(path: &str) -> Vec<&'static str> {
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     let matches = |pattern: &[String]| {
         pattern.len() == parts.len()
-            && pattern.iter().zip(&parts).all(|(want, part)| want == part || (want.starts_with('{') && !part.is_empty()))
+            && pattern
+                .iter()
+                .zip(&parts)
+                .all(|(want, part)| want == part || (want.starts_with('{') && !part.is_empty()))
     };
     let found = documents().routes.iter().find(|(pattern, _)| matches(pattern));
     found.map(|(_, methods)| methods.clone()).unwrap_or_default()
@@ -62,7 +70,10 @@ fn documents() -> &'static Documents {
 struct Common;
 
 fn make() -> Documents {
-    let app = actix_web::App::new().into_utoipa_app().openapi(Common::openapi()).configure(server::api);
+    let app = actix_web::App::new()
+        .into_utoipa_app()
+        .openapi(Common::openapi())
+        .configure(server::api);
     let (_, api) = app.split_for_parts();
     let mut api = serde_json::to_value(api).unwrap_or_default();
     if let Some(schemas) = api.pointer_mut("/components/schemas").and_then(Value::as_object_mut) {
@@ -93,7 +104,13 @@ fn object(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
 }
 
 fn methods_of(item: &Value) -> Vec<&'static str> {
-    let known = [("get", "GET"), ("post", "POST"), ("put", "PUT"), ("patch", "PATCH"), ("delete", "DELETE")];
+    let known = [
+        ("get", "GET"),
+        ("post", "POST"),
+        ("put", "PUT"),
+        ("patch", "PATCH"),
+        ("delete", "DELETE"),
+    ];
     let mut methods = Vec::new();
     for (key, name) in known {
         if item.get(key).is_some() {
@@ -121,10 +138,17 @@ fn face(api: &Value, name: &str) -> Value {
         }
     }
     paths.sort_keys();
-    let used: BTreeSet<String> =
-        paths.values().flat_map(|item| item.as_object().into_iter().flatten()).flat_map(|(_, operation)| {
-            operation["tags"].as_array().into_iter().flatten().filter_map(|tag| tag.as_str().map(str::to_owned))
-        }).collect();
+    let used: BTreeSet<String> = paths
+        .values()
+        .flat_map(|item| item.as_object().into_iter().flatten())
+        .flat_map(|(_, operation)| {
+            operation["tags"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|tag| tag.as_str().map(str::to_owned))
+        })
+        .collect();
     let tags: Vec<Value> = TAGS
         .iter()
         .filter(|(tag, _)| used.contains(*tag))
@@ -163,14 +187,23 @@ fn face(api: &Value, name: &str) -> Value {
 }
 
 const TAGS: &[(&str, &str)] = &[
-    ("articles", "Stories: the working copy that editors change, and the publication that readers get."),
+    (
+        "articles",
+        "Stories: the working copy that editors change, and the publication that readers get.",
+    ),
     ("images", "The image library."),
     ("captions", "Images placed in articles, with their texts."),
-    ("feedback", "Readers' messages to the newsroom and the newsroom's replies."),
+    (
+        "feedback",
+        "Readers' messages to the newsroom and the newsroom's replies.",
+    ),
     ("sections", "Sections of the site."),
     ("tags", "Tags across sections."),
     ("authors", "Who stories are by."),
-    ("site", "The site: its name, languages, and the text readers consent to."),
+    (
+        "site",
+        "The site: its name, languages, and the text readers consent to.",
+    ),
     ("auth", "Signing in and out."),
     ("editors", "Accounts of the people in the newsroom."),
     ("media", "Image files. Always take their addresses from JSON."),
@@ -199,12 +232,20 @@ fn complete(operation: &mut Value, path: &str, method: &str, management: bool) {
         operation["summary"] = json!(summary.trim_end_matches('.'));
     }
     let has = |name: &str| {
-        operation["parameters"].as_array().into_iter().flatten().any(|parameter| parameter["name"] == name)
+        operation["parameters"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .any(|parameter| parameter["name"] == name)
     };
     let (if_match, idempotent) = (has("If-Match"), has("Idempotency-Key"));
     let in_path = path.contains('{');
     let body = operation.get("requestBody").is_some();
-    let queries = operation["parameters"].as_array().into_iter().flatten().any(|parameter| parameter["in"] == "query");
+    let queries = operation["parameters"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .any(|parameter| parameter["in"] == "query");
     let open = !management || OPEN.contains(&path);
     let database = !path.starts_with("/health/");
 
@@ -242,16 +283,21 @@ fn complete(operation: &mut Value, path: &str, method: &str, management: bool) {
     let responses = operation["responses"].as_object_mut();
     let Some(responses) = responses else { return };
     for status in refusals {
-        responses.entry(status.to_string()).or_insert_with(|| json!({ "description": meaning(status) }));
+        responses
+            .entry(status.to_string())
+            .or_insert_with(|| json!({ "description": meaning(status) }));
     }
     if method == "get" && !management && path.starts_with("/delivery/") && !path.contains("/feedback") {
-        responses.entry("304").or_insert_with(|| json!({ "description": "What you have is still right (`If-None-Match`, `If-Modified-Since`)." }));
+        responses.entry("304").or_insert_with(
+            || json!({ "description": "What you have is still right (`If-None-Match`, `If-Modified-Since`)." }),
+        );
     }
     responses.sort_keys();
     for (status, response) in responses.iter_mut() {
         let status: u16 = status.parse().unwrap_or(0);
         if status >= 400 {
-            response["content"] = json!({ "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } });
+            response["content"] =
+                json!({ "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } });
         }
         let headers = headers_of(status, response, management, path);
         if !headers.is_empty() {
@@ -264,16 +310,34 @@ fn complete(operation: &mut Value, path: &str, method: &str, management: bool) {
 }
 
 /// Management operations that need no token.
-const OPEN: &[&str] = &["/management/v1/auth/login", "/management/v1/auth/refresh", "/management/v1/auth/logout"];
+const OPEN: &[&str] = &[
+    "/management/v1/auth/login",
+    "/management/v1/auth/refresh",
+    "/management/v1/auth/logout",
+];
 
 /// The headers that a client may want to read from an answer.
 fn headers_of(status: u16, response: &Value, management: bool, path: &str) -> Map<String, Value> {
     let mut headers = Map::new();
     let mut add = |name: &str, description: &str| {
-        headers.insert(name.to_owned(), json!({ "description": description, "schema": { "type": "string" } }));
+        headers.insert(
+            name.to_owned(),
+            json!({ "description": description, "schema": { "type": "string" } }),
+        );
     };
-    let schema = response.pointer("/content/application~1json/schema/$ref").and_then(Value::as_str).unwrap_or("");
-    let versioned = ["Record", "WorkingArticle", "/Image", "/Caption", "/Feedback", "/Editor", "SiteSettings"];
+    let schema = response
+        .pointer("/content/application~1json/schema/$ref")
+        .and_then(Value::as_str)
+        .unwrap_or("");
+    let versioned = [
+        "Record",
+        "WorkingArticle",
+        "/Image",
+        "/Caption",
+        "/Feedback",
+        "/Editor",
+        "SiteSettings",
+    ];
     match status {
         200 | 201 if management && versioned.iter().any(|name| schema.ends_with(name)) => {
             add("ETag", "The item's version in quotation marks, for `If-Match`.");
@@ -299,7 +363,9 @@ fn headers_of(status: u16, response: &Value, management: bool, path: &str) -> Ma
 
 fn meaning(status: u16) -> &'static str {
     match status {
-        400 => "The request cannot be understood: broken JSON, an unknown or wrong query parameter, a malformed header.",
+        400 => {
+            "The request cannot be understood: broken JSON, an unknown or wrong query parameter, a malformed header."
+        }
         401 => "There is no valid access token.",
         403 => "The caller's role does not allow this.",
         404 => "There is no such item, or the caller may not know of it.",
@@ -368,8 +434,13 @@ fn pruned(schemas: &Value, paths: &Value) -> Value {
             Value::Array(items) => waiting.extend(items),
             Value::Object(map) => {
                 for (key, value) in map {
-                    if (key == "$ref" || value.as_str().is_some_and(|text| text.starts_with("#/components/schemas/")))
-                        && let Some(name) = value.as_str().and_then(|text| text.strip_prefix("#/components/schemas/"))
+                    if (key == "$ref"
+                        || value
+                            .as_str()
+                            .is_some_and(|text| text.starts_with("#/components/schemas/")))
+                        && let Some(name) = value
+                            .as_str()
+                            .and_then(|text| text.strip_prefix("#/components/schemas/"))
                         && found.insert(name.to_owned())
                     {
                         waiting.push(&schemas[name]);
@@ -380,5 +451,10 @@ fn pruned(schemas: &Value, paths: &Value) -> Value {
             _ => {}
         }
     }
-    Value::Object(object(schemas).filter(|(name, _)| found.contains(*name)).map(|(k, v)| (k.clone(), v.clone())).collect())
+    Value::Object(
+        object(schemas)
+            .filter(|(name, _)| found.contains(*name))
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect(),
+    )
 }

@@ -58,7 +58,11 @@ impl FromParams for PageQuery {
             },
         };
         let cursor = params.one("cursor")?;
-        Ok(Self { limit, cursor, include_total: params.flag("include_total")?.unwrap_or(false) })
+        Ok(Self {
+            limit,
+            cursor,
+            include_total: params.flag("include_total")?.unwrap_or(false),
+        })
     }
 }
 
@@ -93,8 +97,13 @@ impl PageQuery {
     /// kind of the sort key.
     pub fn start(&self, describe: &str, sample: &Key) -> Result<Start> {
         let list = hash(describe.as_bytes())[..12].to_owned();
-        let mut start =
-            Start { after: None, backwards: false, fetch: self.limit as i64 + 1, list, limit: self.limit };
+        let mut start = Start {
+            after: None,
+            backwards: false,
+            fetch: self.limit as i64 + 1,
+            list,
+            limit: self.limit,
+        };
         if let Some(text) = &self.cursor {
             let refuse = || {
                 Problem::parameter(
@@ -105,7 +114,10 @@ impl PageQuery {
             };
             let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| refuse())?;
             let cursor: Cursor = serde_json::from_slice(&bytes).map_err(|_| refuse())?;
-            let same_kind = matches!((&cursor.k, sample), (Key::Int(_), Key::Int(_)) | (Key::Text(_), Key::Text(_)));
+            let same_kind = matches!(
+                (&cursor.k, sample),
+                (Key::Int(_), Key::Int(_)) | (Key::Text(_), Key::Text(_))
+            );
             let clean = !cursor.i.contains('\0') && !matches!(&cursor.k, Key::Text(text) if text.contains('\0'));
             if cursor.l != start.list || !same_kind || !clean {
                 return Err(refuse());
@@ -119,7 +131,12 @@ impl PageQuery {
 
 impl Start {
     /// Turns fetched rows into a page. `key` gives a row's sort key and id.
-    pub fn finish<R>(&self, mut rows: Vec<R>, total: Option<i64>, key: impl Fn(&R) -> (Key, String)) -> (Vec<R>, PageInfo) {
+    pub fn finish<R>(
+        &self,
+        mut rows: Vec<R>,
+        total: Option<i64>,
+        key: impl Fn(&R) -> (Key, String),
+    ) -> (Vec<R>, PageInfo) {
         let more = rows.len() > self.limit;
         rows.truncate(self.limit);
         if self.backwards {
@@ -127,10 +144,20 @@ impl Start {
         }
         let cursor = |row: Option<&R>, backwards: bool| {
             let (k, i) = key(row?);
-            let bytes = serde_json::to_vec(&Cursor { l: self.list.clone(), k, i, b: backwards }).ok()?;
+            let bytes = serde_json::to_vec(&Cursor {
+                l: self.list.clone(),
+                k,
+                i,
+                b: backwards,
+            })
+            .ok()?;
             Some(URL_SAFE_NO_PAD.encode(bytes))
         };
-        let (has_next, has_prev) = if self.backwards { (true, more) } else { (more, self.after.is_some()) };
+        let (has_next, has_prev) = if self.backwards {
+            (true, more)
+        } else {
+            (more, self.after.is_some())
+        };
         let info = PageInfo {
             next_cursor: has_next.then(|| cursor(rows.last(), false)).flatten(),
             prev_cursor: has_prev.then(|| cursor(rows.first(), true)).flatten(),
@@ -169,8 +196,10 @@ impl PageInfo {
                 .finish();
             Some(format!("<{public_url}{}?{query}>; rel=\"{rel}\"", req.path()))
         };
-        let links: Vec<String> =
-            [link(&self.next_cursor, "next"), link(&self.prev_cursor, "prev")].into_iter().flatten().collect();
+        let links: Vec<String> = [link(&self.next_cursor, "next"), link(&self.prev_cursor, "prev")]
+            .into_iter()
+            .flatten()
+            .collect();
         (!links.is_empty()).then(|| links.join(", "))
     }
 }
@@ -194,7 +223,11 @@ macro_rules! keyset {
                 query.filter($column.ge(value.clone()).and($column.gt(value).or($id.gt(id))))
             };
         }
-        query = if falling { query.order(($column.desc(), $id.desc())) } else { query.order(($column.asc(), $id.asc())) };
+        query = if falling {
+            query.order(($column.desc(), $id.desc()))
+        } else {
+            query.order(($column.asc(), $id.asc()))
+        };
         query.limit(start.fetch)
     }};
 }

@@ -34,20 +34,31 @@ impl FromRequest for RequestId {
     type Future = Ready<Result<Self>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Ok(req.extensions().get::<Self>().cloned().unwrap_or_else(|| Self("unknown".into()))))
+        ready(Ok(req
+            .extensions()
+            .get::<Self>()
+            .cloned()
+            .unwrap_or_else(|| Self("unknown".into()))))
     }
 }
 
 /// The caller's address: the peer's, or what a trusted proxy says of it.
 pub fn client_address(req: &HttpRequest) -> IpAddr {
-    let peer = req.peer_addr().map_or(IpAddr::from([127, 0, 0, 1]), |peer| peer.ip().to_canonical());
-    let Some(app) = req.app_data::<web::Data<App>>() else { return peer };
+    let peer = req
+        .peer_addr()
+        .map_or(IpAddr::from([127, 0, 0, 1]), |peer| peer.ip().to_canonical());
+    let Some(app) = req.app_data::<web::Data<App>>() else {
+        return peer;
+    };
     let trusted = &app.config.trusted_proxies;
     if !trusted.contains(&peer) {
         return peer;
     }
     // From the right: the first address that is not one of our own proxies is the last one that was really seen.
-    let forwarded = req.headers().get_all("x-forwarded-for").filter_map(|value| value.to_str().ok());
+    let forwarded = req
+        .headers()
+        .get_all("x-forwarded-for")
+        .filter_map(|value| value.to_str().ok());
     let hops: Vec<IpAddr> = forwarded
         .flat_map(|line| line.split(','))
         .map_while(|hop| hop.trim().parse::<IpAddr>().ok())
@@ -68,10 +79,20 @@ impl FromRequest for Body {
     type Future = Ready<Result<Self>>;
 
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let media_type = req.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let media_type = req
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok());
         let media_type = media_type.map(|text| text.split(';').next().unwrap_or("").trim().to_ascii_lowercase());
-        let length = req.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-        ready(Ok(Self { payload: payload.take(), media_type, length }))
+        let length = req
+            .headers()
+            .get(header::CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok()?.parse().ok());
+        ready(Ok(Self {
+            payload: payload.take(),
+            media_type,
+            length,
+        }))
     }
 }
 
@@ -93,7 +114,10 @@ impl Body {
     pub async fn json<T: DeserializeOwned>(self) -> Result<Input<T>> {
         self.expect(&["application/json"], "Accept")?;
         let bytes = self.bytes(JSON_LIMIT).await?;
-        Ok(Input { value: json::parse(&bytes)?, hash: hash(&bytes) })
+        Ok(Input {
+            value: json::parse(&bytes)?,
+            hash: hash(&bytes),
+        })
     }
 
     /// A merge patch (RFC 7396).
@@ -113,8 +137,15 @@ impl Body {
         if !typed && !bytes.is_empty() {
             return Err(unsupported(&["application/json"], "Accept"));
         }
-        let value = if bytes.is_empty() { json::parse(b"{}")? } else { json::parse(&bytes)? };
-        Ok(Input { value, hash: hash(&bytes) })
+        let value = if bytes.is_empty() {
+            json::parse(b"{}")?
+        } else {
+            json::parse(&bytes)?
+        };
+        Ok(Input {
+            value,
+            hash: hash(&bytes),
+        })
     }
 
     /// Refuses every media type but those named.
@@ -145,7 +176,12 @@ impl Body {
             let (mut payload, seen, start) = state?;
             let end = start + BODY_TIME + Duration::from_secs((seen / BYTES_PER_SECOND) as u64);
             let chunk = match tokio::time::timeout_at(end, payload.next()).await {
-                Err(_) => return Some((Err(Problem::new(Code::RequestTimeout, "The request body came too slowly.")), None)),
+                Err(_) => {
+                    return Some((
+                        Err(Problem::new(Code::RequestTimeout, "The request body came too slowly.")),
+                        None,
+                    ));
+                }
                 Ok(None) => return None,
                 Ok(Some(Err(error))) => {
                     let problem = Problem::new(Code::InvalidRequest, "The request body broke off or was malformed.");
@@ -164,12 +200,20 @@ impl Body {
 
 fn unsupported(accepted: &[&str], header: &'static str) -> Problem {
     let list = accepted.join(", ");
-    Problem::new(Code::UnsupportedMediaType, format!("Send the body with Content-Type {list}.")).header(header, list)
+    Problem::new(
+        Code::UnsupportedMediaType,
+        format!("Send the body with Content-Type {list}."),
+    )
+    .header(header, list)
 }
 
 /// 413 with the limit.
 pub fn too_large(limit: usize) -> Problem {
-    let size = if limit >= 1024 * 1024 { format!("{} MiB", limit / 1024 / 1024) } else { format!("{} KiB", limit / 1024) };
+    let size = if limit >= 1024 * 1024 {
+        format!("{} MiB", limit / 1024 / 1024)
+    } else {
+        format!("{} KiB", limit / 1024)
+    };
     Problem::new(Code::PayloadTooLarge, format!("The body is larger than {size}."))
 }
 
@@ -250,14 +294,24 @@ impl Params {
         match self.values.remove(name) {
             None => Ok(None),
             Some(mut values) if values.len() == 1 => Ok(values.pop()),
-            Some(_) => Err(Problem::parameter(Code::InvalidParameter, name, format!("{name} may be given once."))),
+            Some(_) => Err(Problem::parameter(
+                Code::InvalidParameter,
+                name,
+                format!("{name} may be given once."),
+            )),
         }
     }
 
     /// A parameter with several values, by comma or by repetition; empty values are refused.
     pub fn many(&mut self, name: &str, max: usize) -> Result<Vec<String>> {
-        let Some(values) = self.values.remove(name) else { return Ok(Vec::new()) };
-        let parts: Vec<String> = values.iter().flat_map(|value| value.split(',')).map(|part| part.trim().to_owned()).collect();
+        let Some(values) = self.values.remove(name) else {
+            return Ok(Vec::new());
+        };
+        let parts: Vec<String> = values
+            .iter()
+            .flat_map(|value| value.split(','))
+            .map(|part| part.trim().to_owned())
+            .collect();
         if parts.iter().any(String::is_empty) {
             return Err(invalid(name, "has an empty value"));
         }
@@ -269,7 +323,10 @@ impl Params {
 
     /// A parameter with several values of an enumeration.
     pub fn several<T: Copy>(&mut self, name: &str, known: &[(&str, T)]) -> Result<Vec<T>> {
-        self.many(name, 100)?.iter().map(|value| choose(name, value, known)).collect()
+        self.many(name, 100)?
+            .iter()
+            .map(|value| choose(name, value, known))
+            .collect()
     }
 
     /// A parameter with one value of an enumeration.
@@ -299,13 +356,19 @@ impl Params {
     /// Several ids.
     pub fn ids(&mut self, name: &str, max: usize) -> Result<Vec<Id>> {
         let values = self.many(name, max)?;
-        values.iter().map(|text| Id::parse(text).ok_or_else(|| invalid(name, "must be ids"))).collect()
+        values
+            .iter()
+            .map(|text| Id::parse(text).ok_or_else(|| invalid(name, "must be ids")))
+            .collect()
     }
 
     /// Slugs or ids of sections, tags, authors.
     pub fn references(&mut self, name: &str) -> Result<Vec<String>> {
         let values = self.many(name, 50)?;
-        match values.iter().find(|value| !crate::text::is_slug(value) && Id::parse(value).is_none()) {
+        match values
+            .iter()
+            .find(|value| !crate::text::is_slug(value) && Id::parse(value).is_none())
+        {
             Some(bad) => Err(invalid(name, &format!("takes slugs or ids, and {bad:?} is neither"))),
             None => Ok(values),
         }
@@ -323,15 +386,23 @@ impl Params {
 }
 
 fn choose<T: Copy>(name: &str, value: &str, known: &[(&str, T)]) -> Result<T> {
-    known.iter().find(|(text, _)| *text == value).map(|(_, choice)| *choice).ok_or_else(|| {
-        let list: Vec<&str> = known.iter().map(|(text, _)| *text).collect();
-        invalid(name, &format!("must be one of {}", list.join(", ")))
-    })
+    known
+        .iter()
+        .find(|(text, _)| *text == value)
+        .map(|(_, choice)| *choice)
+        .ok_or_else(|| {
+            let list: Vec<&str> = known.iter().map(|(text, _)| *text).collect();
+            invalid(name, &format!("must be one of {}", list.join(", ")))
+        })
 }
 
 /// 400 about a parameter.
 pub fn invalid(name: &str, what: &str) -> Problem {
-    Problem::parameter(Code::InvalidParameter, name, format!("The query parameter {name} {what}."))
+    Problem::parameter(
+        Code::InvalidParameter,
+        name,
+        format!("The query parameter {name} {what}."),
+    )
 }
 
 /// Extractor: the id in the path. What is no id names nothing.

@@ -106,10 +106,24 @@ fn cors_rules(config: &Config) -> Cors {
             let path = head.uri.path();
             !path.starts_with("/management/") || origin.to_str().is_ok_and(|origin| origins.iter().any(|o| o == origin))
         })
-        .allowed_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allowed_methods([
+            Method::GET,
+            Method::HEAD,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+        ])
         .allow_any_header()
         .expose_headers([
-            "ETag", "Last-Modified", "Link", "Location", "Retry-After", "RateLimit", "RateLimit-Policy", "X-Request-Id",
+            "ETag",
+            "Last-Modified",
+            "Link",
+            "Location",
+            "Retry-After",
+            "RateLimit",
+            "RateLimit-Policy",
+            "X-Request-Id",
             "Idempotency-Replayed",
         ])
         .block_on_origin_mismatch(false)
@@ -125,7 +139,9 @@ async fn options(
     if req.method() == Method::OPTIONS {
         let allowed = openapi::allowed_methods(req.path());
         if !allowed.is_empty() {
-            let response = HttpResponse::NoContent().insert_header((header::ALLOW, allowed.join(", "))).finish();
+            let response = HttpResponse::NoContent()
+                .insert_header((header::ALLOW, allowed.join(", ")))
+                .finish();
             return Ok(req.into_response(response));
         }
     }
@@ -142,9 +158,11 @@ async fn nothing_here(req: HttpRequest) -> Result<HttpResponse, Problem> {
         return Err(Problem::not_found("address"));
     }
     let list = allowed.join(", ");
-    Err(Problem::new(Code::MethodNotAllowed, format!("This address takes {list}."))
-        .header("Allow", list)
-        .with("allowed", allowed))
+    Err(
+        Problem::new(Code::MethodNotAllowed, format!("This address takes {list}."))
+            .header("Allow", list)
+            .with("allowed", allowed),
+    )
 }
 
 /// Around everything: the request's id, its limits, panics, problems, the log line.
@@ -161,10 +179,14 @@ async fn surround(
         // Answered as GET; the protocol's codec leaves the body out.
         req.head_mut().method = Method::GET;
     }
-    let public_url = req.app_data::<State>().map_or(String::new(), |app| app.config.public_url.clone());
+    let public_url = req
+        .app_data::<State>()
+        .map_or(String::new(), |app| app.config.public_url.clone());
     let refused = head_limits(&req);
     let result = match refused {
-        Some(problem) => Ok(Ok(req.into_response(HttpResponse::from_error(problem)).map_into_boxed_body())),
+        Some(problem) => Ok(Ok(req
+            .into_response(HttpResponse::from_error(problem))
+            .map_into_boxed_body())),
         None => AssertUnwindSafe(next.call(req))
             .catch_unwind()
             .await
@@ -175,7 +197,14 @@ async fn surround(
         Ok(Err(error)) => return Err(Finished::new(&error.into(), &public_url, &path, &request_id).into()),
         Err(panic) => {
             let problem = Problem::internal(format!("a handler panicked: {}", panic_text(&*panic)));
-            log(&method, &path, StatusCode::INTERNAL_SERVER_ERROR, start, &request_id, Some(&problem));
+            log(
+                &method,
+                &path,
+                StatusCode::INTERNAL_SERVER_ERROR,
+                start,
+                &request_id,
+                Some(&problem),
+            );
             return Err(Finished::new(&problem, &public_url, &path, &request_id).into());
         }
     };
@@ -184,7 +213,10 @@ async fn surround(
     if let Some(problem) = &problem {
         response = response.map_body(|head, _| {
             let json = problem.to_json(&public_url, &path, &request_id);
-            head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+            head.headers.insert(
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("application/problem+json"),
+            );
             set_headers(&mut head.headers, problem);
             BoxBody::new(json.to_string())
         });
@@ -238,7 +270,11 @@ fn head_limits(req: &ServiceRequest) -> Option<Problem> {
     if target > URL_LIMIT {
         return Some(Problem::new(Code::UriTooLong, "The address may have 8 KiB at most."));
     }
-    let head: usize = req.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    let head: usize = req
+        .headers()
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 4)
+        .sum();
     (head > HEAD_LIMIT).then(|| Problem::new(Code::HeadersTooLarge, "The request's headers may have 16 KiB at most."))
 }
 
@@ -260,9 +296,14 @@ fn problem_of(response: &ServiceResponse<BoxBody>) -> Option<Problem> {
 }
 
 fn plain(status: StatusCode) -> Problem {
-    let code = Code::ALL.iter().copied().find(|code| code.status() == status && *code != Code::InvalidJson);
+    let code = Code::ALL
+        .iter()
+        .copied()
+        .find(|code| code.status() == status && *code != Code::InvalidJson);
     match (code, status.is_client_error()) {
-        (Some(Code::DuplicateKey) | None, true) => Problem::new(Code::InvalidRequest, "The request cannot be understood."),
+        (Some(Code::DuplicateKey) | None, true) => {
+            Problem::new(Code::InvalidRequest, "The request cannot be understood.")
+        }
         (Some(code), true) => Problem::new(code, code.title()),
         (_, false) => Problem::internal(format!("the framework answered {status}")),
     }

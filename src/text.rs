@@ -30,7 +30,10 @@ const SLUG_LENGTH: usize = 100;
 pub fn slugify(text: &str) -> String {
     let ascii = deunicode::deunicode(&fold(text)).to_lowercase();
     let mut slug = String::new();
-    for word in ascii.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()) {
+    for word in ascii
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty())
+    {
         let room = SLUG_LENGTH.saturating_sub(slug.len() + 1);
         if word.len() > room {
             if slug.is_empty() {
@@ -49,7 +52,9 @@ pub fn slugify(text: &str) -> String {
 /// Whether a slug written by hand has the right form: 1-150 of `a-z 0-9` in groups joined by single dashes, no UUID.
 pub fn is_slug(text: &str) -> bool {
     (1..=150).contains(&text.len())
-        && text.split('-').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()))
+        && text
+            .split('-')
+            .all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()))
         && uuid::Uuid::try_parse(text).is_err()
 }
 
@@ -85,7 +90,11 @@ impl Check {
 
     /// Ends the check: nothing wrong, or one 422 with all of it.
     pub fn done(self) -> Result<()> {
-        if self.errors.is_empty() { Ok(()) } else { Err(Problem::validation(self.errors)) }
+        if self.errors.is_empty() {
+            Ok(())
+        } else {
+            Err(Problem::validation(self.errors))
+        }
     }
 
     /// A needed line of text of 1 to `max` characters.
@@ -99,7 +108,9 @@ impl Check {
 
     /// A line of text that may be absent; empty text counts as absent.
     pub fn optional_line(&mut self, pointer: &str, value: Option<&str>, max: usize) -> Option<String> {
-        value.map(|value| self.clean(pointer, value, max, false)).filter(|text| !text.is_empty())
+        value
+            .map(|value| self.clean(pointer, value, max, false))
+            .filter(|text| !text.is_empty())
     }
 
     /// A needed text that may have several lines.
@@ -113,7 +124,9 @@ impl Check {
 
     /// A text of several lines that may be absent; empty text counts as absent.
     pub fn optional_text(&mut self, pointer: &str, value: Option<&str>, max: usize) -> Option<String> {
-        value.map(|value| self.clean(pointer, value, max, true)).filter(|text| !text.is_empty())
+        value
+            .map(|value| self.clean(pointer, value, max, true))
+            .filter(|text| !text.is_empty())
     }
 
     /// A slug written by hand.
@@ -133,7 +146,11 @@ impl Check {
         let text = self.clean(pointer, value, 2000, false);
         let good = url::Url::parse(&text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         if !good {
-            self.fail(pointer, "invalid_url", "It must be an absolute address that begins with http:// or https://.");
+            self.fail(
+                pointer,
+                "invalid_url",
+                "It must be an absolute address that begins with http:// or https://.",
+            );
         }
         text
     }
@@ -142,7 +159,11 @@ impl Check {
     pub fn email(&mut self, pointer: &str, value: &str) -> String {
         let text = self.clean(pointer, value, 254, false);
         if !is_email(&text) {
-            self.fail(pointer, "invalid_email", "It must be an e-mail address such as name@example.vn.");
+            self.fail(
+                pointer,
+                "invalid_email",
+                "It must be an e-mail address such as name@example.vn.",
+            );
         }
         text
     }
@@ -150,15 +171,27 @@ impl Check {
     /// A language by its tag (BCP 47), in the canonical form that sites list: `vi`, `en`, `zh-hant`.
     pub fn language(&mut self, pointer: &str, value: &str) -> String {
         if !is_language(value) {
-            self.fail(pointer, "invalid_language", "A language is a lower-case BCP 47 tag such as vi or en.");
+            self.fail(
+                pointer,
+                "invalid_language",
+                "A language is a lower-case BCP 47 tag such as vi or en.",
+            );
         }
         value.to_owned()
     }
 
     fn clean(&mut self, pointer: &str, value: &str, max: usize, lines: bool) -> String {
-        let value = if lines { value.replace("\r\n", "\n") } else { value.to_owned() };
+        let value = if lines {
+            value.replace("\r\n", "\n")
+        } else {
+            value.to_owned()
+        };
         if value.chars().any(|c| is_refused(c, lines)) {
-            self.fail(pointer, "invalid_text", "Control characters and U+0000 are not allowed.");
+            self.fail(
+                pointer,
+                "invalid_text",
+                "Control characters and U+0000 are not allowed.",
+            );
         }
         let text: String = value.trim().nfc().collect();
         if text.chars().count() > max {
@@ -180,7 +213,9 @@ fn is_refused(c: char, lines: bool) -> bool {
 /// Whether text is a language tag in our form.
 pub fn is_language(text: &str) -> bool {
     let mut parts = text.split('-');
-    parts.next().is_some_and(|first| (2..=3).contains(&first.len()) && first.bytes().all(|b| b.is_ascii_lowercase()))
+    parts
+        .next()
+        .is_some_and(|first| (2..=3).contains(&first.len()) && first.bytes().all(|b| b.is_ascii_lowercase()))
         && text.len() <= 20
         && parts.all(|part| {
             (2..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
@@ -189,7 +224,9 @@ pub fn is_language(text: &str) -> bool {
 
 /// The practical part of RFC 5321: a dot-atom at a host name with a dot. Quoted local parts and literals are refused.
 fn is_email(text: &str) -> bool {
-    let Some((local, host)) = text.rsplit_once('@') else { return false };
+    let Some((local, host)) = text.rsplit_once('@') else {
+        return false;
+    };
     let atom = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c);
     let local_good = local.len() <= 64 && local.split('.').all(|part| !part.is_empty() && part.chars().all(atom));
     let label = |part: &str| {
@@ -216,7 +253,10 @@ mod tests {
     fn vietnamese_is_folded() {
         assert_eq!(fold("Đối thoại ở Thái Nguyên"), "doi thoai o thai nguyen");
         assert_eq!(slugify("Hoạt động của Ban"), "hoat-dong-cua-ban");
-        assert_eq!(slugify("Đồng chí Điểu K’Ré: 10% — “xong”!"), "dong-chi-dieu-k-re-10-xong");
+        assert_eq!(
+            slugify("Đồng chí Điểu K’Ré: 10% — “xong”!"),
+            "dong-chi-dieu-k-re-10-xong"
+        );
         assert_eq!(slugify("東京 news"), "dong-jing-news");
         assert_eq!(slugify("!!!"), "");
     }
@@ -226,7 +266,18 @@ mod tests {
         for good in ["a@example.vn", "nguyen.van.a+tin@mail.example.com", "x_y@a-b.co"] {
             assert!(is_email(good), "{good}");
         }
-        for bad in ["", "a", "a@b", "a@@b.vn", "a b@c.vn", ".a@c.vn", "a@-c.vn", "a@c..vn", "\"a\"@c.vn", "a@c.vn\r\nBcc: x@y.vn"] {
+        for bad in [
+            "",
+            "a",
+            "a@b",
+            "a@@b.vn",
+            "a b@c.vn",
+            ".a@c.vn",
+            "a@-c.vn",
+            "a@c..vn",
+            "\"a\"@c.vn",
+            "a@c.vn\r\nBcc: x@y.vn",
+        ] {
             assert!(!is_email(bad), "{bad}");
         }
     }

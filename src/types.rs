@@ -150,9 +150,8 @@ impl Serialize for Time {
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| {
-            serde::de::Error::custom("A time is RFC 3339 text such as 2026-11-23T08:00:00.000Z.")
-        })
+        Self::parse(&text)
+            .ok_or_else(|| serde::de::Error::custom("A time is RFC 3339 text such as 2026-11-23T08:00:00.000Z."))
     }
 }
 

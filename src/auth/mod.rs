@@ -46,7 +46,9 @@ impl Role {
 
     /// Reads the name.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Writer, Self::Editor, Self::Admin].into_iter().find(|role| role.as_str() == text)
+        [Self::Writer, Self::Editor, Self::Admin]
+            .into_iter()
+            .find(|role| role.as_str() == text)
     }
 }
 
@@ -72,7 +74,14 @@ impl Caller {
         if self.role >= role {
             return Ok(());
         }
-        Err(Problem::new(Code::Forbidden, format!("This needs the role {}; yours is {}.", role.as_str(), self.role.as_str())))
+        Err(Problem::new(
+            Code::Forbidden,
+            format!(
+                "This needs the role {}; yours is {}.",
+                role.as_str(),
+                self.role.as_str()
+            ),
+        ))
     }
 
     /// Whether the caller may do everything with content.
@@ -87,7 +96,11 @@ pub fn forbidden(why: &str) -> Problem {
 }
 
 fn unauthenticated(code: Code, detail: &str) -> Problem {
-    let error = if code == Code::Unauthenticated { "Bearer realm=\"newsdesk\"" } else { "Bearer realm=\"newsdesk\", error=\"invalid_token\"" };
+    let error = if code == Code::Unauthenticated {
+        "Bearer realm=\"newsdesk\""
+    } else {
+        "Bearer realm=\"newsdesk\", error=\"invalid_token\""
+    };
     Problem::new(code, detail).header("WWW-Authenticate", error)
 }
 
@@ -98,7 +111,10 @@ impl FromRequest for Caller {
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
         let app = req.app_data::<web::Data<App>>().cloned();
         let token = bearer(req);
-        let request_id = req.extensions().get::<RequestId>().map_or(String::new(), |id| id.0.clone());
+        let request_id = req
+            .extensions()
+            .get::<RequestId>()
+            .map_or(String::new(), |id| id.0.clone());
         Box::pin(async move {
             let app = app.ok_or_else(|| Problem::internal("no app state"))?;
             let claims = app.keys.verify(&token?, Time::now())?;
@@ -111,7 +127,12 @@ impl FromRequest for Caller {
 
 /// The token of the `Authorization` header (RFC 6750).
 fn bearer(req: &HttpRequest) -> Result<String> {
-    let missing = || unauthenticated(Code::Unauthenticated, "Send the access token as Authorization: Bearer ….");
+    let missing = || {
+        unauthenticated(
+            Code::Unauthenticated,
+            "Send the access token as Authorization: Bearer ….",
+        )
+    };
     let mut values = req.headers().get_all(header::AUTHORIZATION);
     let value = values.next().ok_or_else(missing)?.to_str().map_err(|_| missing())?;
     let (scheme, token) = value.split_once(' ').ok_or_else(missing)?;
@@ -142,5 +163,11 @@ fn look_up(conn: &mut Conn, claims: &Claims, request_id: String) -> Result<Calle
         return Err(ended());
     }
     let role = Role::parse(&role).ok_or_else(|| Problem::internal(format!("the role {role:?} is not known")))?;
-    Ok(Caller { id: claims.sub.clone(), name, role, session_id: claims.sid.clone(), request_id })
+    Ok(Caller {
+        id: claims.sub.clone(),
+        name,
+        role,
+        session_id: claims.sid.clone(),
+        request_id,
+    })
 }

@@ -88,12 +88,13 @@ impl Keys {
         validation.set_required_spec_claims(&["iss", "aud", "sub", "exp", "nbf"]);
         validation.validate_nbf = true;
         validation.leeway = LEEWAY as u64;
-        let data = jsonwebtoken::decode::<Claims>(token, &self.decoding, &validation).map_err(|error| match error.kind() {
-            ErrorKind::ExpiredSignature => {
-                super::unauthenticated(Code::TokenExpired, "The access token has expired: refresh it.")
-            }
-            _ => refused().because(error),
-        })?;
+        let data =
+            jsonwebtoken::decode::<Claims>(token, &self.decoding, &validation).map_err(|error| match error.kind() {
+                ErrorKind::ExpiredSignature => {
+                    super::unauthenticated(Code::TokenExpired, "The access token has expired: refresh it.")
+                }
+                _ => refused().because(error),
+            })?;
         let claims = data.claims;
         let now = now.ms() / 1000;
         let in_time = claims.iat <= now + LEEWAY && claims.exp - claims.iat == ACCESS_SECONDS;
@@ -105,7 +106,8 @@ impl Keys {
 }
 
 fn refused() -> Problem {
-    super::unauthenticated(Code::Unauthenticated, "The access token is not valid: sign in again.").header("Cache-Control", "no-store")
+    super::unauthenticated(Code::Unauthenticated, "The access token is not valid: sign in again.")
+        .header("Cache-Control", "no-store")
 }
 
 #[cfg(test)]
@@ -121,11 +123,22 @@ mod tests {
         let (editor, session) = (Id::new(), Id::new());
         let token = keys.issue(&editor, &session, 3, now).expect("a token");
         assert_eq!(keys.verify(&token, now).expect("valid").sub, editor);
-        assert!(Keys::new(b"another-secret-of-more-than-32-byte").verify(&token, now).is_err());
-        let old = keys.issue(&editor, &session, 3, now.plus_seconds(-ACCESS_SECONDS - LEEWAY - 2)).expect("a token");
+        assert!(
+            Keys::new(b"another-secret-of-more-than-32-byte")
+                .verify(&token, now)
+                .is_err()
+        );
+        let old = keys
+            .issue(&editor, &session, 3, now.plus_seconds(-ACCESS_SECONDS - LEEWAY - 2))
+            .expect("a token");
         assert_eq!(keys.verify(&old, now).expect_err("expired").code(), Code::TokenExpired);
-        let early = keys.issue(&editor, &session, 3, now.plus_seconds(3600)).expect("a token");
-        assert_eq!(keys.verify(&early, now).expect_err("not yet").code(), Code::Unauthenticated);
+        let early = keys
+            .issue(&editor, &session, 3, now.plus_seconds(3600))
+            .expect("a token");
+        assert_eq!(
+            keys.verify(&early, now).expect_err("not yet").code(),
+            Code::Unauthenticated
+        );
     }
 
     #[test]
@@ -145,16 +158,26 @@ mod tests {
         let value = serde_json::to_value(&claims).expect("json");
         assert!(keys.verify(&sign(&typed(Algorithm::HS256), &value), now).is_ok());
         assert!(keys.verify(&sign(&typed(Algorithm::HS512), &value), now).is_err());
-        assert!(keys.verify(&sign(&Header::new(Algorithm::HS256), &value), now).is_err(), "typ JWT");
+        assert!(
+            keys.verify(&sign(&Header::new(Algorithm::HS256), &value), now).is_err(),
+            "typ JWT"
+        );
         for claim in ["iss", "aud", "sub", "sid", "epoch", "iat", "nbf", "exp", "jti"] {
             let mut without = value.clone();
             without.as_object_mut().expect("object").remove(claim);
-            assert!(keys.verify(&sign(&typed(Algorithm::HS256), &without), now).is_err(), "without {claim}");
+            assert!(
+                keys.verify(&sign(&typed(Algorithm::HS256), &without), now).is_err(),
+                "without {claim}"
+            );
         }
         let unsigned = {
             use base64::Engine;
             let b64 = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
-            format!("{}.{}.", b64(r#"{"typ":"at+jwt","alg":"none"}"#), b64(&value.to_string()))
+            format!(
+                "{}.{}.",
+                b64(r#"{"typ":"at+jwt","alg":"none"}"#),
+                b64(&value.to_string())
+            )
         };
         assert!(keys.verify(&unsigned, now).is_err());
     }

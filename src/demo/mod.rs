@@ -1,3 +1,5 @@
 //! The sample newsroom (stub).
 /// Runs.
-pub fn run() -> Result<(), String> { Ok(()) }
+pub fn run() -> Result<(), String> {
+    Ok(())
+}

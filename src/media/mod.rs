@@ -40,7 +40,11 @@ pub struct MediaError {
 
 impl MediaError {
     fn new(public: &'static str) -> Self {
-        Self { public, cause: None, full: false }
+        Self {
+            public,
+            cause: None,
+            full: false,
+        }
     }
 
     fn bad_key() -> Self {
@@ -55,9 +59,16 @@ impl MediaError {
 impl From<object_store::Error> for MediaError {
     fn from(error: object_store::Error) -> Self {
         let full = is_disk_full(&error);
-        let public =
-            if full { "There is no room left for media." } else { "The media store is not available at the moment." };
-        Self { public, cause: Some(Box::new(error)), full }
+        let public = if full {
+            "There is no room left for media."
+        } else {
+            "The media store is not available at the moment."
+        };
+        Self {
+            public,
+            cause: Some(Box::new(error)),
+            full,
+        }
     }
 }
 
@@ -126,7 +137,9 @@ impl MediaStore {
         } else if url == "memory://" {
             Arc::new(InMemory::new())
         } else {
-            return Err(format!("MEDIA_URL `{url}` is not understood: write file://FOLDER, s3://BUCKET/PREFIX or memory://"));
+            return Err(format!(
+                "MEDIA_URL `{url}` is not understood: write file://FOLDER, s3://BUCKET/PREFIX or memory://"
+            ));
         };
         Ok(Self { store })
     }
@@ -138,7 +151,9 @@ impl MediaStore {
     /// [`MediaError`] for an impossible key, a store that cannot be reached, a full disk.
     pub async fn put(&self, key: &str, bytes: Bytes) -> Result<(), MediaError> {
         let path = checked(key)?;
-        in_time(async { Ok(self.store.put(&path, PutPayload::from_bytes(bytes)).await?) }).await.map(drop)
+        in_time(async { Ok(self.store.put(&path, PutPayload::from_bytes(bytes)).await?) })
+            .await
+            .map(drop)
     }
 
     /// Reads a file, or the given range of it (cut to the file's end). None when there is no such file. A range that is
@@ -152,12 +167,19 @@ impl MediaStore {
         if range.as_ref().is_some_and(Range::is_empty) {
             return self.nothing_of(key).await;
         }
-        let options = GetOptions { range: range.clone().map(GetRange::Bounded), ..GetOptions::default() };
+        let options = GetOptions {
+            range: range.clone().map(GetRange::Bounded),
+            ..GetOptions::default()
+        };
         let read = in_time(async {
             match self.store.get_opts(&path, options).await {
                 Ok(result) => {
                     let (size, range) = (result.meta.size, result.range.clone());
-                    Ok(Some(Object { bytes: result.bytes().await?, size, range }))
+                    Ok(Some(Object {
+                        bytes: result.bytes().await?,
+                        size,
+                        range,
+                    }))
                 }
                 Err(object_store::Error::NotFound { .. }) => Ok(None),
                 Err(error) => Err(error.into()),
@@ -176,7 +198,11 @@ impl MediaStore {
 
     async fn nothing_of(&self, key: &str) -> Result<Option<Object>, MediaError> {
         let size = self.size(key).await?;
-        Ok(size.map(|size| Object { bytes: Bytes::new(), size, range: size..size }))
+        Ok(size.map(|size| Object {
+            bytes: Bytes::new(),
+            size,
+            range: size..size,
+        }))
     }
 
     /// The size of a file, or none when there is no such file.
@@ -219,7 +245,10 @@ impl MediaStore {
     ///
     /// [`MediaError`] when the store cannot be reached.
     pub async fn list(&self) -> Result<Vec<Entry>, MediaError> {
-        let mut found = self.store.list(None).map_ok(|meta| Entry { key: meta.location.to_string(), size: meta.size });
+        let mut found = self.store.list(None).map_ok(|meta| Entry {
+            key: meta.location.to_string(),
+            size: meta.size,
+        });
         let mut entries = Vec::new();
         while let Some(entry) = in_time(async { Ok(found.next().await.transpose()?) }).await? {
             entries.push(entry);
@@ -229,7 +258,9 @@ impl MediaStore {
 }
 
 async fn in_time<T>(work: impl Future<Output = Result<T, MediaError>>) -> Result<T, MediaError> {
-    tokio::time::timeout(WHOLE_TIMEOUT, work).await.unwrap_or_else(|_| Err(MediaError::slow()))
+    tokio::time::timeout(WHOLE_TIMEOUT, work)
+        .await
+        .unwrap_or_else(|_| Err(MediaError::slow()))
 }
 
 fn open_folder(url: &str, folder: &str) -> Result<LocalFileSystem, String> {
@@ -250,14 +281,19 @@ fn open_bucket(url: &str, place: &str) -> Result<Arc<dyn ObjectStore>, String> {
     if bucket.is_empty() {
         return Err(format!("MEDIA_URL `{url}` names no bucket"));
     }
-    let mut client = ClientOptions::new().with_connect_timeout(CONNECT_TIMEOUT).with_timeout(WHOLE_TIMEOUT);
+    let mut client = ClientOptions::new()
+        .with_connect_timeout(CONNECT_TIMEOUT)
+        .with_timeout(WHOLE_TIMEOUT);
     // The builder would forget AWS_ALLOW_HTTP when it is given these options, so the choice is made again.
     let plain = |name: &str| std::env::var(name).is_ok_and(|value| value.starts_with("http://"));
     if plain("AWS_ENDPOINT") || plain("AWS_ENDPOINT_URL") || plain("AWS_ENDPOINT_URL_S3") {
         client = client.with_allow_http(true);
     }
     let retry = RetryConfig {
-        backoff: BackoffConfig { max_backoff: Duration::from_secs(5), ..BackoffConfig::default() },
+        backoff: BackoffConfig {
+            max_backoff: Duration::from_secs(5),
+            ..BackoffConfig::default()
+        },
         max_retries: RETRIES,
         retry_timeout: WHOLE_TIMEOUT,
     };

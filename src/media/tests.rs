@@ -7,7 +7,10 @@ async fn exercise(store: &MediaStore) {
     store.put(&key, Bytes::from_static(b"0123456789")).await.unwrap();
     assert_eq!(store.size(&key).await.unwrap(), Some(10));
     let whole = store.get(&key, None).await.unwrap().unwrap();
-    assert_eq!((&whole.bytes[..], whole.size, whole.range), (&b"0123456789"[..], 10, 0..10));
+    assert_eq!(
+        (&whole.bytes[..], whole.size, whole.range),
+        (&b"0123456789"[..], 10, 0..10)
+    );
     let part = store.get(&key, Some(2..5)).await.unwrap().unwrap();
     assert_eq!((&part.bytes[..], part.size, part.range), (&b"234"[..], 10, 2..5));
     let tail = store.get(&key, Some(8..100)).await.unwrap().unwrap();
@@ -17,7 +20,13 @@ async fn exercise(store: &MediaStore) {
         assert_eq!((object.bytes.len(), object.size), (0, 10));
     }
     assert!(store.get("aa/none.jpg", Some(0..4)).await.unwrap().is_none());
-    assert_eq!(store.list().await.unwrap(), [Entry { key: key.clone(), size: 10 }]);
+    assert_eq!(
+        store.list().await.unwrap(),
+        [Entry {
+            key: key.clone(),
+            size: 10
+        }]
+    );
     store.put(&key, Bytes::from_static(b"new")).await.unwrap();
     assert_eq!(store.size(&key).await.unwrap(), Some(3));
     store.delete(&key).await.unwrap();
@@ -37,8 +46,10 @@ async fn a_folder_keeps_files_and_leaves_nothing_half_written() {
     let store = MediaStore::open(&format!("file://{}", place.display())).unwrap();
     exercise(&store).await;
     store.put("ab/c.png", Bytes::from_static(b"x")).await.unwrap();
-    let names: Vec<_> =
-        std::fs::read_dir(place.join("ab")).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    let names: Vec<_> = std::fs::read_dir(place.join("ab"))
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
     assert_eq!(names, ["c.png"]);
 }
 
@@ -55,8 +66,32 @@ async fn no_key_leaves_the_store() {
     std::fs::write(folder.path().join("secret"), "s").unwrap();
     let store = MediaStore::open(&format!("file://{}/media", folder.path().display())).unwrap();
     let hostile = [
-        "", ".", "..", "/", "../secret", "a/../../secret", "/etc/passwd", "a//b", "a/", "a/./b", "..a", "a..b", "%2e%2e/secret",
-        "..%2fsecret", "..\\secret", "a\0b", "A.jpg", "a b", "é", "a/.hidden", "file://x", "a\n", "a?b", "a#1", "~", "a:b",
+        "",
+        ".",
+        "..",
+        "/",
+        "../secret",
+        "a/../../secret",
+        "/etc/passwd",
+        "a//b",
+        "a/",
+        "a/./b",
+        "..a",
+        "a..b",
+        "%2e%2e/secret",
+        "..%2fsecret",
+        "..\\secret",
+        "a\0b",
+        "A.jpg",
+        "a b",
+        "é",
+        "a/.hidden",
+        "file://x",
+        "a\n",
+        "a?b",
+        "a#1",
+        "~",
+        "a:b",
     ];
     for key in hostile {
         assert!(store.put(key, Bytes::from_static(b"x")).await.is_err(), "{key:?}");

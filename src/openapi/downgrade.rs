@@ -15,7 +15,9 @@ pub fn to_3_0(document: &Value) -> Value {
 fn convert(value: &Value) -> Value {
     match value {
         Value::Array(items) => Value::Array(items.iter().map(convert).collect()),
-        Value::Object(map) => Value::Object(schema(map.iter().map(|(key, value)| (key.clone(), convert(value))).collect())),
+        Value::Object(map) => Value::Object(schema(
+            map.iter().map(|(key, value)| (key.clone(), convert(value))).collect(),
+        )),
         other => other.clone(),
     }
 }
@@ -36,7 +38,10 @@ fn schema(mut map: Map<String, Value>) -> Map<String, Value> {
         if real.len() < choices.len() {
             map.insert("nullable".into(), json!(true));
             map.remove("oneOf");
-            map.insert(if real.len() == 1 { "allOf" } else { "oneOf" }.into(), Value::Array(real));
+            map.insert(
+                if real.len() == 1 { "allOf" } else { "oneOf" }.into(),
+                Value::Array(real),
+            );
         }
     }
     if let Some(constant) = map.remove("const") {

@@ -61,7 +61,14 @@ fn first_slug(by_hand: Option<&str>, name: &str) -> (String, bool) {
         Some(slug) => (slug.to_owned(), true),
         None => {
             let made = slugify(name);
-            (if is_slug(&made) { made } else { format!("n-{}", &Id::new().as_str()[24..]) }, false)
+            (
+                if is_slug(&made) {
+                    made
+                } else {
+                    format!("n-{}", &Id::new().as_str()[24..])
+                },
+                false,
+            )
         }
     }
 }
@@ -69,15 +76,26 @@ fn first_slug(by_hand: Option<&str>, name: &str) -> (String, bool) {
 /// 409 with what uses it.
 fn in_use(what: &str, used_in: Vec<UsedBy>) -> Problem {
     let used = serde_json::to_value(&used_in).unwrap_or_default();
-    Problem::new(Code::InUse, format!("This {what} is still in use: take it out there first.")).with("used_in", used)
+    Problem::new(
+        Code::InUse,
+        format!("This {what} is still in use: take it out there first."),
+    )
+    .with("used_in", used)
 }
 
 /// 409 for a slug written by hand.
 fn slug_taken(slug: &str) -> Problem {
-    Problem::new(Code::SlugTaken, format!("The slug {slug:?} is taken: choose another, or leave it out to have one made."))
+    Problem::new(
+        Code::SlugTaken,
+        format!("The slug {slug:?} is taken: choose another, or leave it out to have one made."),
+    )
 }
 
 /// Refuses a deletion while anything uses the item.
 fn refuse_if_used(what: &str, used_in: Vec<UsedBy>) -> Result<()> {
-    if used_in.is_empty() { Ok(()) } else { Err(in_use(what, used_in)) }
+    if used_in.is_empty() {
+        Ok(())
+    } else {
+        Err(in_use(what, used_in))
+    }
 }

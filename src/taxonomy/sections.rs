@@ -148,8 +148,12 @@ enum Sort {
     NameDown,
 }
 
-const SORTS: &[(&str, Sort)] =
-    &[("position", Sort::Position), ("-position", Sort::PositionDown), ("name", Sort::Name), ("-name", Sort::NameDown)];
+const SORTS: &[(&str, Sort)] = &[
+    ("position", Sort::Position),
+    ("-position", Sort::PositionDown),
+    ("name", Sort::Name),
+    ("-name", Sort::NameDown),
+];
 
 impl FromParams for SectionQuery {
     fn take(params: &mut Params) -> Result<Self> {
@@ -182,8 +186,14 @@ pub fn mount(config: &mut ServiceConfig<'_>) {
 #[get("/sections")]
 async fn list_sections(app: State, _caller: Caller, query: Query<SectionQuery>, req: HttpRequest) -> Result<Answer> {
     let query = query.0;
-    let sample = if matches!(query.sort, Sort::Name | Sort::NameDown) { Key::Text(String::new()) } else { Key::Int(0) };
-    let start = query.page.start(&format!("sections {:?} {:?}", query.sort, query.q), &sample)?;
+    let sample = if matches!(query.sort, Sort::Name | Sort::NameDown) {
+        Key::Text(String::new())
+    } else {
+        Key::Int(0)
+    };
+    let start = query
+        .page
+        .start(&format!("sections {:?} {:?}", query.sort, query.q), &sample)?;
     let public_url = app.config.public_url.clone();
     let (data, page) = app.db.read(move |conn| list(conn, &query, &start)).await?;
     let link = page.link(&public_url, &req);
@@ -231,11 +241,11 @@ async fn get_section(app: State, _caller: Caller, id: PathId) -> Result<Answer> 
 
 /// Change a section.
 ///
-/// Needs the role editor. A merge patch (RFC 7396). A new name shows in every published story at once.
+/// Needs the role editor. A merge patch (RFC 7396), also taken as `application/json`. A new name shows in every published story at once.
 #[utoipa::path(
     tag = "sections",
     params(("id" = Id, Path, description = "The section's id."), IfMatchParam),
-    request_body(content((SectionPatch = "application/merge-patch+json"), (SectionPatch = "application/json"))),
+    request_body(content = SectionPatch, content_type = "application/merge-patch+json"),
     responses(
         (status = 200, description = "The section as it is now.", body = SectionRecord),
         (status = 409, description = "The slug is taken."),
@@ -251,7 +261,10 @@ async fn update_section(app: State, caller: Caller, id: PathId, if_match: IfMatc
     let patch = checked_patch(patch)?;
     let guard = if_match.required()?;
     let actor = Actor::from(&caller);
-    let section = app.db.write(move |tx| update(tx, &actor, &id, &guard, patch.clone())).await?;
+    let section = app
+        .db
+        .write(move |tx| update(tx, &actor, &id, &guard, patch.clone()))
+        .await?;
     Ok(Answer::ok(&section)?.version(section.version))
 }
 
@@ -319,7 +332,11 @@ fn checked_patch(mut patch: SectionPatch) -> Result<SectionPatch> {
 
 fn check_position(check: &mut Check, position: Option<i64>) {
     if position.is_some_and(|position| !(0..=1_000_000).contains(&position)) {
-        check.fail("/position", "out_of_range", "A position is a whole number from 0 to 1000000.");
+        check.fail(
+            "/position",
+            "out_of_range",
+            "A position is a whole number from 0 to 1000000.",
+        );
     }
 }
 
@@ -343,7 +360,11 @@ fn list(conn: &mut Conn, query: &SectionQuery, start: &Start) -> Result<(Vec<Sec
     };
     let by_name = matches!(query.sort, Sort::Name | Sort::NameDown);
     Ok(start.finish(rows, total, |row| {
-        let key = if by_name { Key::Text(row.name_key.clone()) } else { Key::Int(row.position) };
+        let key = if by_name {
+            Key::Text(row.name_key.clone())
+        } else {
+            Key::Int(row.position)
+        };
         (key, row.id.to_string())
     }))
 }
@@ -356,7 +377,11 @@ fn get(conn: &mut Conn, id: &Id) -> Result<SectionRecord> {
 /// A parent is a section without a parent of its own.
 fn check_parent(conn: &mut Conn, parent: &Id, own: Option<&Id>) -> Result<()> {
     let refuse = |detail: &str| Err(Problem::invalid("/parent_id", "invalid_reference", detail));
-    let found: Option<Option<Id>> = sections::table.find(parent).select(sections::parent_id).first(conn).optional()?;
+    let found: Option<Option<Id>> = sections::table
+        .find(parent)
+        .select(sections::parent_id)
+        .first(conn)
+        .optional()?;
     match found {
         None => return refuse("There is no such section."),
         Some(Some(_)) => return refuse("That section has a parent itself: sections have two levels."),
@@ -366,8 +391,15 @@ fn check_parent(conn: &mut Conn, parent: &Id, own: Option<&Id>) -> Result<()> {
     if own == parent {
         return refuse("A section cannot be its own parent.");
     }
-    let children: i64 = sections::table.filter(sections::parent_id.eq(own)).count().get_result(conn)?;
-    if children > 0 { refuse("This section has children: sections have two levels.") } else { Ok(()) }
+    let children: i64 = sections::table
+        .filter(sections::parent_id.eq(own))
+        .count()
+        .get_result(conn)?;
+    if children > 0 {
+        refuse("This section has children: sections have two levels.")
+    } else {
+        Ok(())
+    }
 }
 
 /// Makes a section.
@@ -377,7 +409,9 @@ pub fn create(tx: &mut Tx<'_>, actor: &Actor, new: SectionCreate) -> Result<Sect
     }
     let (wanted, by_hand) = first_slug(new.slug.as_deref(), &new.name);
     let slug = free_slug(tx.conn, Kind::Section, &wanted, by_hand, None)?.ok_or_else(|| slug_taken(&wanted))?;
-    let last: Option<i64> = sections::table.select(diesel::dsl::max(sections::position)).first(tx.conn)?;
+    let last: Option<i64> = sections::table
+        .select(diesel::dsl::max(sections::position))
+        .first(tx.conn)?;
     let row = (
         sections::id.eq(Id::new()),
         sections::slug.eq(slug),
@@ -391,16 +425,28 @@ pub fn create(tx: &mut Tx<'_>, actor: &Actor, new: SectionCreate) -> Result<Sect
         sections::updated_ms.eq(tx.now),
         sections::version.eq(1),
     );
-    let section: SectionRecord =
-        diesel::insert_into(sections::table).values(row).returning(sections::all_columns).get_result(tx.conn)?;
-    audit::record(tx, actor, "section.create", "section", &section.id, json!({ "name": section.name }))?;
+    let section: SectionRecord = diesel::insert_into(sections::table)
+        .values(row)
+        .returning(sections::all_columns)
+        .get_result(tx.conn)?;
+    audit::record(
+        tx,
+        actor,
+        "section.create",
+        "section",
+        &section.id,
+        json!({ "name": section.name }),
+    )?;
     Ok(section)
 }
 
 /// Takes the row's lock and its next version: from here to the end of the transaction nobody else writes it.
 fn claim(tx: &mut Tx<'_>, id: &Id, guard: &Guard) -> Result<SectionRecord> {
     let claimed: Option<SectionRecord> = diesel::update(sections::table.find(id))
-        .set((sections::version.eq(sections::version + 1), sections::updated_ms.eq(tx.now)))
+        .set((
+            sections::version.eq(sections::version + 1),
+            sections::updated_ms.eq(tx.now),
+        ))
         .returning(sections::all_columns)
         .get_result(tx.conn)
         .optional()?;
@@ -462,8 +508,19 @@ fn delete(tx: &mut Tx<'_>, actor: &Actor, id: &Id, guard: &Guard) -> Result<()> 
         .select((sections::id, sections::name))
         .limit(10)
         .load(tx.conn)?;
-    used.extend(children.into_iter().map(|(id, title)| UsedBy { kind: "section".into(), id: id.to_string(), title }));
+    used.extend(children.into_iter().map(|(id, title)| UsedBy {
+        kind: "section".into(),
+        id: id.to_string(),
+        title,
+    }));
     refuse_if_used("section", used)?;
     diesel::delete(sections::table.find(id)).execute(tx.conn)?;
-    audit::record(tx, actor, "section.delete", "section", id, json!({ "name": section.name, "slug": section.slug }))
+    audit::record(
+        tx,
+        actor,
+        "section.delete",
+        "section",
+        id,
+        json!({ "name": section.name, "slug": section.slug }),
+    )
 }

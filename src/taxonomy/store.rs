@@ -7,7 +7,8 @@ use diesel::prelude::*;
 use crate::db::Conn;
 use crate::error::{Problem, Result, UsedBy};
 use crate::schema::{
-    article_authors, article_tags, articles, authors, publication_authors, publication_tags, publications, sections, tags,
+    article_authors, article_tags, articles, authors, publication_authors, publication_tags, publications, sections,
+    tags,
 };
 use crate::types::{Id, Time};
 
@@ -29,10 +30,14 @@ pub fn find_id(conn: &mut Conn, kind: Kind, reference: &str) -> Result<Option<Id
             .filter(sections::slug.eq(reference).or(sections::id.eq(reference)))
             .select(sections::id)
             .first(conn),
-        Kind::Tag => tags::table.filter(tags::slug.eq(reference).or(tags::id.eq(reference))).select(tags::id).first(conn),
-        Kind::Author => {
-            authors::table.filter(authors::slug.eq(reference).or(authors::id.eq(reference))).select(authors::id).first(conn)
-        }
+        Kind::Tag => tags::table
+            .filter(tags::slug.eq(reference).or(tags::id.eq(reference)))
+            .select(tags::id)
+            .first(conn),
+        Kind::Author => authors::table
+            .filter(authors::slug.eq(reference).or(authors::id.eq(reference)))
+            .select(authors::id)
+            .first(conn),
     };
     Ok(found.optional()?)
 }
@@ -56,7 +61,11 @@ pub fn free_slug(conn: &mut Conn, kind: Kind, wanted: &str, by_hand: bool, own: 
         return Ok((!taken(conn, wanted)?).then(|| wanted.to_owned()));
     }
     for number in 1..100 {
-        let slug = if number == 1 { wanted.to_owned() } else { format!("{wanted}-{number}") };
+        let slug = if number == 1 {
+            wanted.to_owned()
+        } else {
+            format!("{wanted}-{number}")
+        };
         if !taken(conn, &slug)? {
             return Ok(Some(slug));
         }
@@ -86,7 +95,10 @@ pub fn names_of(conn: &mut Conn, kind: Kind, ids: &[Id]) -> Result<HashMap<Id, N
             .select((authors::id, authors::slug, authors::name, authors::updated_ms))
             .load(conn)?,
     };
-    Ok(rows.into_iter().map(|(id, slug, name, time)| (id, (slug, name, time))).collect())
+    Ok(rows
+        .into_iter()
+        .map(|(id, slug, name, time)| (id, (slug, name, time)))
+        .collect())
 }
 
 /// The first working copies and publications that use an item; at most ten are named.
@@ -121,7 +133,11 @@ pub fn used_in(conn: &mut Conn, kind: Kind, id: &Id) -> Result<Vec<UsedBy>> {
 }
 
 fn article(id: Id, title: String) -> UsedBy {
-    UsedBy { kind: "article".into(), id: id.to_string(), title }
+    UsedBy {
+        kind: "article".into(),
+        id: id.to_string(),
+        title,
+    }
 }
 
 fn live(conn: &mut Conn, kind: Kind, id: &Id) -> Result<Vec<(Id, String)>> {
@@ -133,12 +149,15 @@ fn live(conn: &mut Conn, kind: Kind, id: &Id) -> Result<Vec<(Id, String)>> {
     Ok(match kind {
         Kind::Section => query.filter(publications::section_id.eq(id)).load(conn)?,
         Kind::Tag => {
-            let of = publication_tags::table.filter(publication_tags::ref_id.eq(id)).select(publication_tags::article_id);
+            let of = publication_tags::table
+                .filter(publication_tags::ref_id.eq(id))
+                .select(publication_tags::article_id);
             query.filter(publications::article_id.eq_any(of)).load(conn)?
         }
         Kind::Author => {
-            let of =
-                publication_authors::table.filter(publication_authors::ref_id.eq(id)).select(publication_authors::article_id);
+            let of = publication_authors::table
+                .filter(publication_authors::ref_id.eq(id))
+                .select(publication_authors::article_id);
             query.filter(publications::article_id.eq_any(of)).load(conn)?
         }
     })
