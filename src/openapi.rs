@@ -239,6 +239,11 @@ fn complete(operation: &mut Value, path: &str, method: &str, management: bool) {
             .any(|parameter| parameter["name"] == name)
     };
     let (if_match, idempotent) = (has("If-Match"), has("Idempotency-Key"));
+    let guarded = operation["parameters"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .any(|parameter| parameter["name"] == "If-Match" && parameter["required"] == true);
     let in_path = path.contains('{');
     let body = operation.get("requestBody").is_some();
     let queries = operation["parameters"]
@@ -267,7 +272,10 @@ fn complete(operation: &mut Value, path: &str, method: &str, management: bool) {
         refusals.extend([400, 409, 422]);
     }
     if if_match {
-        refusals.extend([400, 412, 428]);
+        refusals.extend([400, 412]);
+    }
+    if guarded {
+        refusals.insert(428);
     }
     if !open && method != "get" {
         refusals.extend([403, 507]);
