@@ -65,3 +65,12 @@ pub fn flush(conn: &mut Conn, pending: Vec<Change>, now: Time) -> Result<()> {
     }
     Ok(())
 }
+
+/// When the newest public change was made; lists and whatever can lose a part take their date from it.
+pub fn newest(conn: &mut Conn) -> Result<Option<Time>> {
+    Ok(changes::table
+        .order(changes::seq.desc())
+        .select(changes::at_ms)
+        .first(conn)
+        .optional()?)
+}

@@ -10,3 +10,7 @@ pub fn mount_management(_: &mut ServiceConfig<'_>) {}
 pub async fn prepare(_: &App) -> Result<()> {
     Ok(())
 }
+/// Languages (stub).
+pub fn languages(_: &mut crate::db::Conn) -> Result<Vec<String>> {
+    Ok(vec!["vi".into(), "en".into()])
+}

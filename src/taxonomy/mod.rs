@@ -14,7 +14,7 @@ use crate::error::{Code, Problem, Result, UsedBy};
 use crate::text::{is_slug, slugify};
 use crate::types::Id;
 
-pub use store::{Kind, names_of};
+pub use store::{Kind, Name, find_ids, names_of};
 
 /// A section, tag or author as part of a story.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
