@@ -12,7 +12,7 @@ use utoipa::OpenApi as _;
 use utoipa_actix_web::AppExt;
 
 use crate::error::{FieldError, ProblemSchema, UsedBy};
-use crate::server;
+use crate::{docs, server};
 
 mod downgrade;
 
@@ -55,8 +55,11 @@ pub fn allowed_methods(path: &str) -> Vec<&'static str> {
                 .zip(&parts)
                 .all(|(want, part)| want == part || (want.starts_with('{') && !part.is_empty()))
     };
-    let found = documents().routes.iter().find(|(pattern, _)| matches(pattern));
-    found.map(|(_, methods)| methods.clone()).unwrap_or_default()
+    match documents().routes.iter().find(|(pattern, _)| matches(pattern)) {
+        Some((_, methods)) => methods.clone(),
+        None if docs::knows(path) => vec!["GET", "HEAD", "OPTIONS"],
+        None => Vec::new(),
+    }
 }
 
 fn documents() -> &'static Documents {
