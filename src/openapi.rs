@@ -356,6 +356,9 @@ fn headers_of(status: u16, response: &Value, management: bool, path: &str) -> Ma
                 add("Location", "The new item's address.");
             }
         }
+        200 if !management && path.starts_with("/delivery/v1/feedback/") => {
+            add("Cache-Control", "Always `private, no-store`.");
+        }
         200 if !management && path.starts_with("/delivery/") => {
             add("ETag", "A hash of the content, for `If-None-Match`.");
             add("Last-Modified", "When the newest thing in the answer changed.");
