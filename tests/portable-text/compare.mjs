@@ -1,7 +1,7 @@
 // Compares the HTML we made of bodies with what @portabletext/to-html makes of the same blocks.
 //
-//   PORTABLE_TEXT_SAMPLES=samples.json cargo test portable_text -- --ignored
-//   node compare.mjs samples.json
+//   PORTABLE_TEXT_SAMPLES=$PWD/tests/portable-text/samples.json cargo test portable_text -- --ignored
+//   cd tests/portable-text && npm ci && node compare.mjs samples.json
 //
 // The file holds [{name, body, html}]. The text blocks go through the renderer's default components; the kinds of blocks
 // that it does not know are given the plainest components a front end would write.
