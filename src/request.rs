@@ -29,6 +29,10 @@ const BYTES_PER_SECOND: usize = 100 * 1024;
 #[derive(Debug, Clone)]
 pub struct RequestId(pub String);
 
+/// Marks a HEAD request, which handlers see as GET: a range means nothing to it, and bytes need not be fetched for it.
+#[derive(Debug, Clone, Copy)]
+pub struct HeadOnly;
+
 impl FromRequest for RequestId {
     type Error = Problem;
     type Future = Ready<Result<Self>>;
