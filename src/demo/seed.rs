@@ -26,7 +26,7 @@ use crate::json;
 use crate::request::PathRef;
 use crate::taxonomy::{authors, sections, tags};
 use crate::text::{email_key, slugify};
-use crate::types::{Id, Time};
+use crate::types::Id;
 
 const NEWSROOM: &str = include_str!("newsroom.json");
 
@@ -94,7 +94,7 @@ struct Message {
     address: Option<String>,
     message: String,
     may_publish: bool,
-    status: feedback::FeedbackStatus,
+    status: crate::feedback::FeedbackStatus,
     visible: bool,
     reply: Option<String>,
 }
@@ -350,7 +350,7 @@ async fn keep_message(app: &App, caller: &Caller, message: Message, stories: &Ha
     let actor = Actor::from(caller);
     let write = move |tx: &mut Tx<'_>| {
         let new = feedback::NewMessage {
-            reference: feedback::new_reference(),
+            reference: crate::feedback::new_reference(),
             name: message.name.clone(),
             email: message.email.clone(),
             email_key: email_key(&message.email),

@@ -6,7 +6,7 @@
 pub mod delivery;
 mod export;
 pub mod management;
-mod store;
+pub mod store;
 
 use rand::Rng;
 use serde::{Deserialize, Serialize};
@@ -142,7 +142,7 @@ pub struct FeedbackSender {
 }
 
 /// A message's name for its sender: 128 random bits in Crockford's base 32, which has no look-alikes.
-fn new_reference() -> String {
+pub fn new_reference() -> String {
     let mut bytes = [0u8; 16];
     rand::rng().fill_bytes(&mut bytes);
     let bits = u128::from_be_bytes(bytes);
