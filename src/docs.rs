@@ -139,9 +139,10 @@ async fn get_file(req: HttpRequest, name: web::Path<String>) -> Result<HttpRespo
         .ok_or_else(|| Problem::not_found("file"))?;
     let current = req.query_string().strip_prefix("v=") == Some(files.version.as_str());
     let given = req.headers().get(header::IF_NONE_MATCH);
-    let known = given
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|tags| tags.split(',').any(|tag| tag.trim().trim_start_matches("W/") == file.tag));
+    let known = given.and_then(|value| value.to_str().ok()).is_some_and(|tags| {
+        tags.split(',')
+            .any(|tag| tag.trim().trim_start_matches("W/") == file.tag)
+    });
     let mut response = if known {
         HttpResponse::NotModified()
     } else {
@@ -188,13 +189,8 @@ async fn list_errors(req: HttpRequest) -> HttpResponse {
 
 async fn get_error_page(req: HttpRequest, code: web::Path<String>) -> Result<HttpResponse> {
     let code = find_code(&code).ok_or_else(|| Problem::not_found("problem type"))?;
-    let body = format!(
-        "<p class=\"code\"><span>{}</span> <code>{}</code></p>{}",
-        code.status(),
-        code.as_str(),
-        to_html(code.page())
-    );
-    Ok(text_page(&req, title_of(code.page()), "", &body))
+    let markdown = code.page();
+    Ok(text_page(&req, title_of(markdown), "", &to_html(markdown)))
 }
 
 fn find_code(name: &str) -> Option<Code> {
@@ -222,10 +218,7 @@ fn page_answer(req: &HttpRequest, html: String, policy: &str) -> HttpResponse {
     let mut response = deliver(req, made(html.into_bytes(), "text/html; charset=utf-8"));
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static(PAGE_CACHE));
-    headers.insert(
-        header::REFERRER_POLICY,
-        header::HeaderValue::from_static("same-origin"),
-    );
+    headers.insert(header::REFERRER_POLICY, header::HeaderValue::from_static("same-origin"));
     if let Ok(policy) = header::HeaderValue::from_str(policy) {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
@@ -329,7 +322,9 @@ mod tests {
 
     #[test]
     fn the_page_names_only_files_there_are() {
-        let names = INDEX.split("?v={version}").filter_map(|part| part.rsplit(['"', '/']).next());
+        let names = INDEX
+            .split("?v={version}")
+            .filter_map(|part| part.rsplit(['"', '/']).next());
         let named: Vec<&str> = names.filter(|name| name.contains('.')).collect();
         assert_eq!(named.len(), files().named.len());
         for name in named {
