@@ -189,13 +189,8 @@ async fn list_errors(req: HttpRequest) -> HttpResponse {
 
 async fn get_error_page(req: HttpRequest, code: web::Path<String>) -> Result<HttpResponse> {
     let code = find_code(&code).ok_or_else(|| Problem::not_found("problem type"))?;
-    let body = format!(
-        "<p class=\"code\"><span>{}</span> <code>{}</code></p>{}",
-        code.status(),
-        code.as_str(),
-        to_html(code.page())
-    );
-    Ok(text_page(&req, title_of(code.page()), "", &body))
+    let markdown = code.page();
+    Ok(text_page(&req, title_of(markdown), "", &to_html(markdown)))
 }
 
 fn find_code(name: &str) -> Option<Code> {
