@@ -1,7 +1,5 @@
 //! How readers ask for sections, tags and authors: only those that a live publication uses.
 
-use std::collections::HashMap;
-
 use actix_web::{HttpRequest, HttpResponse, get};
 use diesel::dsl::exists;
 use diesel::prelude::*;
@@ -11,8 +9,10 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::store::{Kind, find_id, is_public, public_sections};
 use crate::app::State;
+use crate::articles::compose::{DeliveredImage, image_files_of};
 use crate::changes;
 use crate::conditional::{Made, deliver};
+use crate::config::Config;
 use crate::db::Conn;
 use crate::error::{Problem, Result};
 use crate::page::{Key, PageInfo, PageQuery, Start};
@@ -101,7 +101,7 @@ pub struct Author {
     pub bio: Option<String>,
     /// The author's picture.
     #[schema(required = true)]
-    pub image: Option<Portrait>,
+    pub image: Option<DeliveredImage>,
     #[serde(skip)]
     #[schema(ignore)]
     name_key: String,
@@ -144,7 +144,8 @@ async fn list_sections(app: State, query: Query<PageQuery>, req: HttpRequest) ->
         Ok((SectionPage { data, page }, newest))
     };
     let (list, newest) = app.db.read(read).await?;
-    answer_list(&app, &req, Kind::Section, &list, &list.page, newest)
+    let keys = keys(Kind::Section, Vec::new());
+    answer(&req, &list, newest, keys, list.page.link(&app.config.public_url, &req))
 }
 
 /// Get a section.
@@ -159,7 +160,8 @@ async fn list_sections(app: State, query: Query<PageQuery>, req: HttpRequest) ->
 async fn get_section(app: State, section: PathRef, _: Query<NoParams>, req: HttpRequest) -> Result<HttpResponse> {
     app.limits.delivery(client_address(&req))?;
     let section = app.db.read(move |conn| section_of(conn, &section)).await?;
-    answer_item(&req, Kind::Section, &section.id, &section, section.changed)
+    let keys = keys(Kind::Section, vec![Kind::Section.key(&section.id)]);
+    answer(&req, &section, Some(section.changed), keys, None)
 }
 
 /// List tags.
@@ -180,7 +182,8 @@ async fn list_tags(app: State, query: Query<PageQuery>, req: HttpRequest) -> Res
         Ok((TagPage { data, page }, newest))
     };
     let (list, newest) = app.db.read(read).await?;
-    answer_list(&app, &req, Kind::Tag, &list, &list.page, newest)
+    let keys = keys(Kind::Tag, Vec::new());
+    answer(&req, &list, newest, keys, list.page.link(&app.config.public_url, &req))
 }
 
 /// Get a tag.
@@ -195,7 +198,8 @@ async fn list_tags(app: State, query: Query<PageQuery>, req: HttpRequest) -> Res
 async fn get_tag(app: State, tag: PathRef, _: Query<NoParams>, req: HttpRequest) -> Result<HttpResponse> {
     app.limits.delivery(client_address(&req))?;
     let tag = app.db.read(move |conn| tag_of(conn, &tag)).await?;
-    answer_item(&req, Kind::Tag, &tag.id, &tag, tag.changed)
+    let keys = keys(Kind::Tag, vec![Kind::Tag.key(&tag.id)]);
+    answer(&req, &tag, Some(tag.changed), keys, None)
 }
 
 /// List authors.
@@ -210,13 +214,15 @@ async fn get_tag(app: State, tag: PathRef, _: Query<NoParams>, req: HttpRequest)
 async fn list_authors(app: State, query: Query<PageQuery>, req: HttpRequest) -> Result<HttpResponse> {
     app.limits.delivery(client_address(&req))?;
     let start = query.0.start("delivered authors", &Key::Text(String::new()))?;
+    let state = app.clone();
     let read = move |conn: &mut Conn| {
-        let (data, page) = authors_of_page(conn, query.0.include_total, &start)?;
+        let (data, page) = authors_of_page(conn, &state.config, query.0.include_total, &start)?;
         let newest = newest(conn, data.iter().map(|author| author.changed))?;
         Ok((AuthorPage { data, page }, newest))
     };
     let (list, newest) = app.db.read(read).await?;
-    answer_list(&app, &req, Kind::Author, &list, &list.page, newest)
+    let keys = keys(Kind::Author, image_keys(&list.data));
+    answer(&req, &list, newest, keys, list.page.link(&app.config.public_url, &req))
 }
 
 /// Get an author.
@@ -230,35 +236,32 @@ async fn list_authors(app: State, query: Query<PageQuery>, req: HttpRequest) -> 
 #[get("/authors/{author}")]
 async fn get_author(app: State, author: PathRef, _: Query<NoParams>, req: HttpRequest) -> Result<HttpResponse> {
     app.limits.delivery(client_address(&req))?;
-    let author = app.db.read(move |conn| author_of(conn, &author)).await?;
-    answer_item(&req, Kind::Author, &author.id, &author, author.changed)
+    let state = app.clone();
+    let author = app.db.read(move |conn| author_of(conn, &state.config, &author)).await?;
+    let mut own = vec![Kind::Author.key(&author.id)];
+    own.extend(image_keys(std::slice::from_ref(&author)));
+    answer(&req, &author, Some(author.changed), keys(Kind::Author, own), None)
 }
 
-fn answer_list(
-    app: &State,
+/// The purge keys of an answer about one kind: the items carry the list's too, because what takes an item out of the
+/// list takes it from its own address as well.
+fn keys(kind: Kind, own: Vec<String>) -> Vec<String> {
+    std::iter::once(kind.list_key().to_owned()).chain(own).collect()
+}
+
+fn answer(
     req: &HttpRequest,
-    kind: Kind,
-    list: &impl Serialize,
-    page: &PageInfo,
+    value: &impl Serialize,
     newest: Option<Time>,
+    keys: Vec<String>,
+    link: Option<String>,
 ) -> Result<HttpResponse> {
     let made = Made {
-        body: serde_json::to_vec(list).map_err(Problem::internal)?,
+        body: serde_json::to_vec(value).map_err(Problem::internal)?,
         media_type: "application/json",
         last_modified: newest,
-        keys: vec![kind.list_key().to_owned()],
-        link: page.link(&app.config.public_url, req),
-    };
-    Ok(deliver(req, made))
-}
-
-fn answer_item(req: &HttpRequest, kind: Kind, id: &Id, item: &impl Serialize, changed: Time) -> Result<HttpResponse> {
-    let made = Made {
-        body: serde_json::to_vec(item).map_err(Problem::internal)?,
-        media_type: "application/json",
-        last_modified: Some(changed),
-        keys: vec![kind.key(id), kind.list_key().to_owned()],
-        link: None,
+        keys,
+        link,
     };
     Ok(deliver(req, made))
 }
@@ -330,7 +333,7 @@ struct AuthorRow {
     changed: Time,
 }
 
-fn authors_of_page(conn: &mut Conn, count: bool, start: &Start) -> Result<(Vec<Author>, PageInfo)> {
+fn authors_of_page(conn: &mut Conn, config: &Config, count: bool, start: &Start) -> Result<(Vec<Author>, PageInfo)> {
     let public = || {
         let uses = publication_authors::table.filter(publication_authors::ref_id.eq(authors::id));
         authors::table.filter(exists(uses)).into_boxed()
@@ -342,58 +345,39 @@ fn authors_of_page(conn: &mut Conn, count: bool, start: &Start) -> Result<(Vec<A
     let rows: Vec<AuthorRow> = keyset!(public(), start, false, authors::name_key, authors::id, text)
         .select(AuthorRow::as_select())
         .load(conn)?;
-    let rows = with_images(conn, rows)?;
+    let rows = with_images(conn, config, rows)?;
     Ok(start.finish(rows, total, |row| (Key::Text(row.name_key.clone()), row.id.to_string())))
 }
 
-fn author_of(conn: &mut Conn, reference: &PathRef) -> Result<Author> {
+fn author_of(conn: &mut Conn, config: &Config, reference: &PathRef) -> Result<Author> {
     let id = public_id(conn, Kind::Author, "author", reference)?;
     let row: AuthorRow = authors::table.find(id).select(AuthorRow::as_select()).first(conn)?;
-    with_images(conn, vec![row])?
+    with_images(conn, config, vec![row])?
         .pop()
         .ok_or_else(|| Problem::internal("an author was lost"))
 }
 
-fn with_images(conn: &mut Conn, rows: Vec<AuthorRow>) -> Result<Vec<Author>> {
+fn with_images(conn: &mut Conn, config: &Config, rows: Vec<AuthorRow>) -> Result<Vec<Author>> {
     let ids: Vec<Id> = rows.iter().filter_map(|row| row.image_id.clone()).collect();
-    let images = portraits(conn, &ids)?;
-    let author = |row: AuthorRow| Author {
-        image: row.image_id.and_then(|id| images.get(&id).cloned()),
-        id: row.id,
-        slug: row.slug,
-        name: row.name,
-        role: row.role,
-        bio: row.bio,
-        name_key: row.name_key,
-        changed: row.changed,
+    let files = image_files_of(conn, config, &ids)?;
+    let author = |row: AuthorRow| {
+        let file = row.image_id.and_then(|id| files.get(&id));
+        Author {
+            image: file.map(|file| file.image().clone()),
+            id: row.id,
+            slug: row.slug,
+            name: row.name,
+            role: row.role,
+            bio: row.bio,
+            name_key: row.name_key,
+            changed: file.map_or(row.changed, |file| row.changed.max(file.changed())),
+        }
     };
     Ok(rows.into_iter().map(author).collect())
 }
 
-// SEAM: when stories' images are composed, `Portrait` and `portraits` give way to that type and that function
-// (`articles::compose::DeliveredImage`), and the image's purge key and time join the answer's. Until then an author's
-// image is null.
-
-/// An author's picture.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Portrait {
-    /// The image's id.
-    pub id: Id,
-    /// Where the file is.
-    #[schema(format = "uri")]
-    pub url: String,
-    /// Width in pixels.
-    pub width: i64,
-    /// Height in pixels.
-    pub height: i64,
-    /// The file's media type.
-    #[schema(example = "image/jpeg")]
-    pub media_type: String,
-    /// What it shows, for those who cannot see it.
-    #[schema(required = true)]
-    pub alt: Option<String>,
-}
-
-fn portraits(_: &mut Conn, _: &[Id]) -> Result<HashMap<Id, Portrait>> {
-    Ok(HashMap::new())
+/// The purge keys of authors' pictures.
+fn image_keys(authors: &[Author]) -> Vec<String> {
+    let images = authors.iter().filter_map(|author| author.image.as_ref());
+    images.map(|image| changes::key('i', &image.id)).collect()
 }

@@ -33,8 +33,8 @@ impl Kind {
         let letter = match self {
             Self::Section => 's',
             Self::Tag => 't',
-            // A person: `a` is the article's.
-            Self::Author => 'p',
+            // `a` is the article's.
+            Self::Author => 'u',
         };
         changes::key(letter, id)
     }
