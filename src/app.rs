@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix_web::web;
 use tokio::sync::Semaphore;
 
+use crate::auth::passwords::Hashing;
 use crate::auth::tokens::Keys;
 use crate::config::Config;
 use crate::db::{self, Db};
@@ -29,8 +30,8 @@ pub struct App {
     pub limits: Limits,
     /// Idempotency keys whose work is running here.
     pub in_flight: InFlight,
-    /// One password is hashed per permit: hashing takes 19 MiB and 30 ms of CPU.
-    pub hashing: Arc<Semaphore>,
+    /// Hashes passwords, one a core at a time.
+    pub hashing: Hashing,
     /// One picture is decoded per permit.
     pub decoding: Arc<Semaphore>,
 }
@@ -48,7 +49,7 @@ impl App {
             keys: Keys::new(config.jwt_secret.expose()),
             limits: Limits::new(config.rate_limits),
             in_flight: InFlight::default(),
-            hashing: Arc::new(Semaphore::new(cores)),
+            hashing: Hashing::new(cores),
             decoding: Arc::new(Semaphore::new(cores)),
             db,
             media,

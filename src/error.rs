@@ -250,6 +250,11 @@ impl Problem {
         &self.inner.detail
     }
 
+    /// Every wrong field.
+    pub fn errors(&self) -> &[FieldError] {
+        &self.inner.errors
+    }
+
     /// The inner cause, for the log.
     pub fn cause(&self) -> Option<&str> {
         self.inner.cause.as_deref()

@@ -151,6 +151,7 @@ diesel::table! {
         section_id -> Nullable<Text>,
         owner_id -> Text,
         content -> Text,
+        published_hash -> Nullable<Text>,
         first_published_ms -> Nullable<BigInt>,
         published_ms -> Nullable<BigInt>,
         created_by -> Text,

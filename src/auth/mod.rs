@@ -2,6 +2,8 @@
 
 pub mod editors;
 pub mod management;
+pub mod passwords;
+pub mod sessions;
 pub mod tokens;
 
 use std::future::Future;
@@ -18,7 +20,7 @@ use crate::app::App;
 use crate::db::Conn;
 use crate::error::{Code, Problem, Result};
 use crate::request::RequestId;
-use crate::schema::{self, sessions};
+use crate::schema;
 use crate::types::{Id, Time};
 use tokens::Claims;
 
@@ -144,6 +146,7 @@ fn bearer(req: &HttpRequest) -> Result<String> {
 
 /// Looks the account and the session up; whatever ended either ends this request.
 fn look_up(conn: &mut Conn, claims: &Claims, request_id: String) -> Result<Caller> {
+    use schema::sessions;
     let row: Option<(String, String, bool, i64, Option<i64>, i64)> = sessions::table
         .inner_join(schema::editors::table.on(schema::editors::id.eq(sessions::editor_id)))
         .filter(sessions::id.eq(&claims.sid).and(schema::editors::id.eq(&claims.sub)))

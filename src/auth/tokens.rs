@@ -27,7 +27,7 @@ pub struct Claims {
     pub sub: Id,
     /// The session.
     pub sid: Id,
-    /// The account's epoch: raised when its password, role or state changes.
+    /// The account's epoch: raised when its password changes or it is disabled. (The role is looked up every time.)
     pub epoch: i64,
     /// Issued at, in seconds since 1970.
     pub iat: i64,

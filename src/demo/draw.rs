@@ -10,6 +10,7 @@ mod land;
 mod nature;
 mod night;
 mod noise;
+mod street;
 mod town;
 
 use canvas::Canvas;
@@ -43,7 +44,7 @@ pub fn draw(scene: &str, seed: u64, width: u32, height: u32) -> image::RgbImage 
         "rice_storm" => land::rice_storm(&mut canvas, seed),
         "school" => town::school(&mut canvas, seed),
         "lanterns" => night::lanterns(&mut canvas, seed),
-        "road" => town::road(&mut canvas, seed),
+        "road" => street::road(&mut canvas, seed),
         "assembly_hall" => halls::assembly_hall(&mut canvas, seed),
         "forest" => nature::forest(&mut canvas, seed),
         _ => nature::mist_mountains(&mut canvas, seed),

@@ -147,6 +147,7 @@ CREATE TABLE articles (
     section_id TEXT COLLATE "C" REFERENCES sections (id),
     owner_id TEXT COLLATE "C" NOT NULL REFERENCES editors (id),
     content TEXT NOT NULL,
+    published_hash TEXT COLLATE "C",
     first_published_ms BIGINT,
     published_ms BIGINT,
     created_by TEXT COLLATE "C" NOT NULL REFERENCES editors (id),

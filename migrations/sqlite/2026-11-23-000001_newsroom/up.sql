@@ -147,6 +147,7 @@ CREATE TABLE articles (
     section_id TEXT REFERENCES sections (id),
     owner_id TEXT NOT NULL REFERENCES editors (id),
     content TEXT NOT NULL,
+    published_hash TEXT,
     first_published_ms BIGINT,
     published_ms BIGINT,
     created_by TEXT NOT NULL REFERENCES editors (id),

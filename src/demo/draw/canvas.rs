@@ -14,7 +14,11 @@ pub(super) fn hex(value: u32) -> Rgb {
 /// The colour at `t` on the way from `a` to `b`.
 pub(super) fn mix(a: Rgb, b: Rgb, t: f32) -> Rgb {
     let t = t.clamp(0.0, 1.0);
-    [a[0] + (b[0] - a[0]) * t, a[1] + (b[1] - a[1]) * t, a[2] + (b[2] - a[2]) * t]
+    [
+        a[0] + (b[0] - a[0]) * t,
+        a[1] + (b[1] - a[1]) * t,
+        a[2] + (b[2] - a[2]) * t,
+    ]
 }
 
 /// The same colour, brighter or darker.
@@ -53,7 +57,12 @@ impl Canvas {
     /// An empty canvas; a side of 0 counts as 1.
     pub(super) fn new(width: u32, height: u32) -> Self {
         let (columns, rows) = (width.max(1) as usize, height.max(1) as usize);
-        Self { columns, rows, scale: rows as f32 / 1000.0, pixels: vec![[0.0; 3]; columns * rows] }
+        Self {
+            columns,
+            rows,
+            scale: rows as f32 / 1000.0,
+            pixels: vec![[0.0; 3]; columns * rows],
+        }
     }
 
     /// The width in units.
@@ -78,7 +87,9 @@ impl Canvas {
 
     /// The same down to `floor` only, for ground of which the rest will be hidden by what is nearer.
     pub(super) fn band(&mut self, line: impl Fn(f32) -> f32, floor: f32, paint: impl Fn(f32, f32, f32) -> Rgb) {
-        let edges: Vec<f32> = (0..self.columns).map(|column| line((column as f32 + 0.5) / self.scale)).collect();
+        let edges: Vec<f32> = (0..self.columns)
+            .map(|column| line((column as f32 + 0.5) / self.scale))
+            .collect();
         let highest = edges.iter().copied().fold(1000.0_f32, f32::min);
         let (first, last) = self.row_span(highest - 2.0, floor);
         for row in first..last {
@@ -130,13 +141,13 @@ impl Canvas {
                     high = high.max(end);
                 }
             }
-            for column in low..high {
-                let amount = (cover[column] * alpha).min(1.0);
+            for (column, cell) in cover.iter_mut().enumerate().take(high).skip(low) {
+                let amount = (*cell * alpha).min(1.0);
                 if amount > 0.0 {
                     let color = paint((column as f32 + 0.5) / self.scale, (row as f32 + 0.5) / self.scale);
                     self.blend(column, row, color, amount);
                 }
-                cover[column] = 0.0;
+                *cell = 0.0;
             }
         }
     }
@@ -152,11 +163,17 @@ impl Canvas {
         let (rx, ry) = (radii.0.max(0.1), radii.1.max(0.1));
         let edge = soft.max(1.0 / (rx.min(ry) * self.scale));
         let reach = 1.0 + edge;
-        self.each(cx - rx * reach, cy - ry * reach, cx + rx * reach, cy + ry * reach, |x, y, pixel| {
-            let far = ((x - cx) / rx).hypot((y - cy) / ry);
-            let cover = alpha * smooth(1.0 + edge * 0.5, 1.0 - edge * 0.5, far);
-            *pixel = mix(*pixel, color, cover);
-        });
+        self.each(
+            cx - rx * reach,
+            cy - ry * reach,
+            cx + rx * reach,
+            cy + ry * reach,
+            |x, y, pixel| {
+                let far = ((x - cx) / rx).hypot((y - cy) / ry);
+                let cover = alpha * smooth(1.0 + edge * 0.5, 1.0 - edge * 0.5, far);
+                *pixel = mix(*pixel, color, cover);
+            },
+        );
     }
 
     /// A line with round ends.
@@ -239,7 +256,11 @@ impl Canvas {
                 let mirrored = 2.0 * first as f32 - row as f32 - 1.0 + dy * self.scale;
                 let from_y = mirrored.clamp(0.0, first as f32 - 1.0) as usize;
                 let depth = (y - level) / (1000.0 - level);
-                let color = mix(source[from_y * self.columns + from_x], tint, amount * (0.6 + 0.6 * depth));
+                let color = mix(
+                    source[from_y * self.columns + from_x],
+                    tint,
+                    amount * (0.6 + 0.6 * depth),
+                );
                 self.pixels[row * self.columns + column] = color;
             }
         }
@@ -279,7 +300,11 @@ impl Canvas {
         for row in first..last {
             let y = (row as f32 + 0.5) / self.scale;
             for column in start..end {
-                visit((column as f32 + 0.5) / self.scale, y, &mut self.pixels[row * self.columns + column]);
+                visit(
+                    (column as f32 + 0.5) / self.scale,
+                    y,
+                    &mut self.pixels[row * self.columns + column],
+                );
             }
         }
     }

@@ -75,18 +75,38 @@ pub(super) fn noise2(seed: u64, x: f32, y: f32) -> f32 {
         let key = (cx + ox).wrapping_mul(0x51_7cc1_b727) ^ (cy + oy).wrapping_mul(0x2545_f491_4f6c);
         corner(seed ^ key as u64)
     };
-    let (top, bottom) = (at(0, 0) + (at(1, 0) - at(0, 0)) * tx, at(0, 1) + (at(1, 1) - at(0, 1)) * tx);
+    let (top, bottom) = (
+        at(0, 0) + (at(1, 0) - at(0, 0)) * tx,
+        at(0, 1) + (at(1, 1) - at(0, 1)) * tx,
+    );
     top + (bottom - top) * ty
+}
+
+/// A function of x, worked out once for every two units up to `width`, for what is asked at every pixel.
+pub(super) fn table(width: f32, value: impl Fn(f32) -> f32) -> impl Fn(f32) -> f32 {
+    let known: Vec<f32> = (0..width as usize / 2 + 3)
+        .map(|step| value(step as f32 * 2.0))
+        .collect();
+    move |x| {
+        let place = x.max(0.0) * 0.5;
+        let (step, part) = (place as usize, place - (place as usize) as f32);
+        let at = |index: usize| known.get(index).copied().unwrap_or_default();
+        at(step) + (at(step + 1) - at(step)) * part
+    }
 }
 
 /// Layered noise along a line, 0 to 1.
 pub(super) fn fbm1(seed: u64, x: f32, octaves: u32) -> f32 {
-    layered(octaves, |level, frequency| noise1(seed.wrapping_add(level), x * frequency))
+    layered(octaves, |level, frequency| {
+        noise1(seed.wrapping_add(level), x * frequency)
+    })
 }
 
 /// Layered noise over a plane, 0 to 1.
 pub(super) fn fbm2(seed: u64, x: f32, y: f32, octaves: u32) -> f32 {
-    layered(octaves, |level, frequency| noise2(seed.wrapping_add(level), x * frequency, y * frequency))
+    layered(octaves, |level, frequency| {
+        noise2(seed.wrapping_add(level), x * frequency, y * frequency)
+    })
 }
 
 fn layered(octaves: u32, sample: impl Fn(u64, f32) -> f32) -> f32 {

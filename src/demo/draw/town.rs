@@ -1,4 +1,4 @@
-//! By day in town: a market, a school, a street.
+//! By day in town: a market, a school.
 
 use super::canvas::{Canvas, Rgb, hex, mix, shade, smooth};
 use super::figures::{clouds, farmer, person, star, tree};
@@ -28,10 +28,16 @@ pub(super) fn market(canvas: &mut Canvas, seed: u64) {
             canvas.polygon(&[(fx - 12.0, fy), (fx + 12.0, fy), (fx, fy + 26.0)], cloth, 1.0);
         }
     }
-    canvas.below(|_| 548.0, |x, y, depth| {
-        let stone = noise2(seed ^ 9, x / 9.0, y / 5.0) - 0.5;
-        shade(mix(hex(0x9a8c7c), hex(0xb8a48c), smooth(0.0, 420.0, depth)), 1.0 + 0.14 * stone)
-    });
+    canvas.below(
+        |_| 548.0,
+        |x, y, depth| {
+            let stone = noise2(seed ^ 9, x / 9.0, y / 5.0) - 0.5;
+            shade(
+                mix(hex(0x9a8c7c), hex(0xb8a48c), smooth(0.0, 420.0, depth)),
+                1.0 + 0.14 * stone,
+            )
+        },
+    );
     for row in 0..3 {
         let near = row as f32 / 2.0;
         let (wide, foot) = (190.0 + 210.0 * near, 610.0 + 330.0 * near);
@@ -60,9 +66,15 @@ pub(super) fn market(canvas: &mut Canvas, seed: u64) {
 
 fn tube_house(canvas: &mut Canvas, dice: &mut Dice, foot: (f32, f32), size: (f32, f32)) {
     let ((x, y), (wide, tall)) = (foot, size);
-    let wall = mix(hex(dice.pick(&[0xe8c66a, 0xd9a08a, 0x9cc0b4, 0xe6d7b8, 0xb7c4d6, 0xd8b48a])), hex(0xf3e6cf), 0.25);
+    let wall = mix(
+        hex(dice.pick(&[0xe8c66a, 0xd9a08a, 0x9cc0b4, 0xe6d7b8, 0xb7c4d6, 0xd8b48a])),
+        hex(0xf3e6cf),
+        0.25,
+    );
     let top = y - tall;
-    canvas.polygon_with(&[(x, top), (x + wide, top), (x + wide, y), (x, y)], 1.0, |px, _| shade(wall, 1.0 - 0.16 * smooth(x + wide * 0.7, x + wide, px)));
+    canvas.polygon_with(&[(x, top), (x + wide, top), (x + wide, y), (x, y)], 1.0, |px, _| {
+        shade(wall, 1.0 - 0.16 * smooth(x + wide * 0.7, x + wide, px))
+    });
     canvas.rect(x - 4.0, top - 10.0, wide + 8.0, 14.0, shade(wall, 0.72), 1.0);
     let shutter = hex(dice.pick(&[0x3d7a6a, 0x2f5f8a, 0x7a4a32]));
     let floors = (tall / 110.0) as u32;
@@ -71,11 +83,24 @@ fn tube_house(canvas: &mut Canvas, dice: &mut Dice, foot: (f32, f32), size: (f32
         for side in [0.16_f32, 0.58] {
             canvas.rect(x + wide * side, fy, wide * 0.26, 62.0, hex(0x2b3440), 1.0);
             canvas.rect(x + wide * (side - 0.06), fy - 2.0, wide * 0.11, 66.0, shutter, 1.0);
-            canvas.rect(x + wide * (side + 0.21), fy - 2.0, wide * 0.11, 66.0, shade(shutter, 0.85), 1.0);
+            canvas.rect(
+                x + wide * (side + 0.21),
+                fy - 2.0,
+                wide * 0.11,
+                66.0,
+                shade(shutter, 0.85),
+                1.0,
+            );
         }
         canvas.rect(x + 4.0, fy + 70.0, wide - 8.0, 4.0, shade(wall, 0.55), 1.0);
         for bar in 0..(wide / 9.0) as u32 {
-            canvas.line((x + 8.0 + bar as f32 * 9.0, fy + 48.0), (x + 8.0 + bar as f32 * 9.0, fy + 72.0), 1.5, shade(wall, 0.4), 0.7);
+            canvas.line(
+                (x + 8.0 + bar as f32 * 9.0, fy + 48.0),
+                (x + 8.0 + bar as f32 * 9.0, fy + 72.0),
+                1.5,
+                shade(wall, 0.4),
+                0.7,
+            );
         }
     }
 }
@@ -84,16 +109,58 @@ fn stall(canvas: &mut Canvas, dice: &mut Dice, foot: (f32, f32), wide: f32, clot
     let (x, y) = foot;
     let (tall, cream) = (wide * 0.74, hex(0xf6efdf));
     let (roof, edge) = (y - tall, y - tall * 0.7);
-    canvas.ellipse((x + wide * 0.5, y + 6.0), (wide * 0.56, wide * 0.05), hex(0x2a211a), 0.4, 0.8);
+    canvas.ellipse(
+        (x + wide * 0.5, y + 6.0),
+        (wide * 0.56, wide * 0.05),
+        hex(0x2a211a),
+        0.4,
+        0.8,
+    );
     for post in [0.05_f32, 0.95] {
-        canvas.line((x + wide * post, y), (x + wide * post, roof + wide * 0.08), wide * 0.016, hex(0x6b4a30), 1.0);
+        canvas.line(
+            (x + wide * post, y),
+            (x + wide * post, roof + wide * 0.08),
+            wide * 0.016,
+            hex(0x6b4a30),
+            1.0,
+        );
     }
-    canvas.polygon(&[(x + wide * 0.05, edge), (x + wide * 0.95, edge), (x + wide * 0.95, y - wide * 0.2), (x + wide * 0.05, y - wide * 0.2)], hex(0x2c1e1a), 0.5);
-    farmer(canvas, (x + wide * dice.range(0.3, 0.7), y - wide * 0.04), wide * 0.46, hex(dice.pick(&[0x8a4b6a, 0x3f6f8a, 0xb0553a])), false);
+    canvas.polygon(
+        &[
+            (x + wide * 0.05, edge),
+            (x + wide * 0.95, edge),
+            (x + wide * 0.95, y - wide * 0.2),
+            (x + wide * 0.05, y - wide * 0.2),
+        ],
+        hex(0x2c1e1a),
+        0.5,
+    );
+    farmer(
+        canvas,
+        (x + wide * dice.range(0.3, 0.7), y - wide * 0.04),
+        wide * 0.46,
+        hex(dice.pick(&[0x8a4b6a, 0x3f6f8a, 0xb0553a])),
+        false,
+    );
     let wood = hex(0x8d5f3a);
-    canvas.polygon(&[(x, y - wide * 0.22), (x + wide, y - wide * 0.22), (x + wide * 0.97, y), (x + wide * 0.03, y)], wood, 1.0);
+    canvas.polygon(
+        &[
+            (x, y - wide * 0.22),
+            (x + wide, y - wide * 0.22),
+            (x + wide * 0.97, y),
+            (x + wide * 0.03, y),
+        ],
+        wood,
+        1.0,
+    );
     for plank in 1..3 {
-        canvas.line((x + wide * 0.02, y - wide * 0.073 * plank as f32), (x + wide * 0.98, y - wide * 0.073 * plank as f32), 1.8, shade(wood, 0.65), 0.9);
+        canvas.line(
+            (x + wide * 0.02, y - wide * 0.073 * plank as f32),
+            (x + wide * 0.98, y - wide * 0.073 * plank as f32),
+            1.8,
+            shade(wood, 0.65),
+            0.9,
+        );
     }
     for heap in 0..5 {
         let fruit = hex(dice.pick(&[0xe4572e, 0xf2a33a, 0x6fae3c, 0xc9303e, 0xf4d35e, 0x6a3d7c, 0x3f8a45]));
@@ -104,7 +171,13 @@ fn stall(canvas: &mut Canvas, dice: &mut Dice, foot: (f32, f32), wide: f32, clot
                 let px = hx + (piece as f32 - (count - 1) as f32 * 0.5) * size * 1.7;
                 let py = y - wide * 0.225 - layer as f32 * size * 1.25;
                 canvas.ellipse((px, py), (size, size), shade(fruit, dice.range(0.7, 0.95)), 1.0, 0.0);
-                canvas.ellipse((px - size * 0.3, py - size * 0.35), (size * 0.4, size * 0.35), mix(fruit, cream, 0.6), 0.75, 0.9);
+                canvas.ellipse(
+                    (px - size * 0.3, py - size * 0.35),
+                    (size * 0.4, size * 0.35),
+                    mix(fruit, cream, 0.6),
+                    0.75,
+                    0.9,
+                );
             }
         }
     }
@@ -114,9 +187,19 @@ fn stall(canvas: &mut Canvas, dice: &mut Dice, foot: (f32, f32), wide: f32, clot
         let color = if stripe % 2 == 0 { cloth } else { cream };
         let upper = |t: f32| x + wide * (0.08 + 0.84 * t);
         let lower = |t: f32| x + wide * (1.1 * t - 0.05);
-        canvas.polygon_with(&[(upper(a), roof), (upper(b), roof), (lower(b), edge), (lower(a), edge)], 1.0, |_, py| shade(color, 1.06 - 0.26 * smooth(roof, edge, py)));
+        canvas.polygon_with(
+            &[(upper(a), roof), (upper(b), roof), (lower(b), edge), (lower(a), edge)],
+            1.0,
+            |_, py| shade(color, 1.06 - 0.26 * smooth(roof, edge, py)),
+        );
         let middle = (lower(a) + lower(b)) * 0.5;
-        canvas.ellipse((middle, edge), ((lower(b) - lower(a)) * 0.5, wide * 0.045), shade(color, 0.84), 1.0, 0.0);
+        canvas.ellipse(
+            (middle, edge),
+            ((lower(b) - lower(a)) * 0.5, wide * 0.045),
+            shade(color, 0.84),
+            1.0,
+            0.0,
+        );
     }
     let bulb = (x + wide * 0.5, edge + wide * 0.1);
     canvas.line((bulb.0, edge), bulb, 1.6, hex(0x20180f), 1.0);
@@ -130,17 +213,40 @@ pub(super) fn school(canvas: &mut Canvas, seed: u64) {
     let width = canvas.width();
     canvas.gradient(0.0, 640.0, &[(0.0, hex(0x4f9fdb)), (1.0, hex(0xe9f5f4))]);
     clouds(canvas, seed ^ 2, (0.0, 460.0), hex(0xffffff), hex(0xb9d2e2), 0.42);
-    canvas.below(|x| 470.0 - 60.0 * noise2(seed, x / 240.0, 0.5), |_, _, depth| mix(hex(0x6f9c9a), hex(0xb9d3c0), smooth(0.0, 160.0, depth)));
+    canvas.below(
+        |x| 470.0 - 60.0 * noise2(seed, x / 240.0, 0.5),
+        |_, _, depth| mix(hex(0x6f9c9a), hex(0xb9d3c0), smooth(0.0, 160.0, depth)),
+    );
     for place in 0..9 {
-        tree(canvas, &mut dice, (width * (place as f32 + 0.3) / 9.0, 640.0), 230.0, hex(0x3f7f45), None);
+        tree(
+            canvas,
+            &mut dice,
+            (width * (place as f32 + 0.3) / 9.0, 640.0),
+            230.0,
+            hex(0x3f7f45),
+            None,
+        );
     }
     let (left, right, foot) = (width * 0.14, width * 0.86, 690.0);
     let wall = hex([0xf0c861, 0xf3e3bf, 0xefb27a][(seed % 3) as usize]);
-    canvas.polygon_with(&[(left, 390.0), (right, 390.0), (right, foot), (left, foot)], 1.0, |_, y| shade(wall, 0.92 + 0.1 * smooth(foot, 390.0, y)));
-    canvas.polygon_with(&[(left - 26.0, 394.0), (left + 56.0, 318.0), (right - 56.0, 318.0), (right + 26.0, 394.0)], 1.0, |x, y| {
-        let tile = ((x / 8.0).sin() * 0.5 + 0.5) * 0.2 + if (y / 11.0).fract() < 0.2 { -0.12 } else { 0.0 };
-        shade(hex(0xb4492e), 0.84 + tile)
-    });
+    canvas.polygon_with(
+        &[(left, 390.0), (right, 390.0), (right, foot), (left, foot)],
+        1.0,
+        |_, y| shade(wall, 0.92 + 0.1 * smooth(foot, 390.0, y)),
+    );
+    canvas.polygon_with(
+        &[
+            (left - 26.0, 394.0),
+            (left + 56.0, 318.0),
+            (right - 56.0, 318.0),
+            (right + 26.0, 394.0),
+        ],
+        1.0,
+        |x, y| {
+            let tile = ((x / 8.0).sin() * 0.5 + 0.5) * 0.2 + if (y / 11.0).fract() < 0.2 { -0.12 } else { 0.0 };
+            shade(hex(0xb4492e), 0.84 + tile)
+        },
+    );
     for floor in 0..2 {
         let y = 412.0 + 140.0 * floor as f32;
         canvas.rect(left, y + 116.0, right - left, 10.0, hex(0xfaf4e4), 1.0);
@@ -149,20 +255,39 @@ pub(super) fn school(canvas: &mut Canvas, seed: u64) {
             let x = left + (right - left) * (room as f32 + 0.14) / rooms as f32;
             let wide = (right - left) / rooms as f32 * 0.72;
             canvas.rect(x - 3.0, y + 9.0, wide + 6.0, 88.0, hex(0xfaf4e4), 1.0);
-            canvas.polygon_with(&[(x, y + 12.0), (x + wide, y + 12.0), (x + wide, y + 94.0), (x, y + 94.0)], 1.0, |px, py| {
-                mix(hex(0x27425c), hex(0x9cc4da), smooth(0.0, 90.0, (px - x) * 0.6 + y + 80.0 - py))
-            });
+            canvas.polygon_with(
+                &[(x, y + 12.0), (x + wide, y + 12.0), (x + wide, y + 94.0), (x, y + 94.0)],
+                1.0,
+                |px, py| {
+                    mix(
+                        hex(0x27425c),
+                        hex(0x9cc4da),
+                        smooth(0.0, 90.0, (px - x) * 0.6 + y + 80.0 - py),
+                    )
+                },
+            );
             for side in [0.0, 0.72] {
                 canvas.rect(x + wide * side, y + 12.0, wide * 0.28, 82.0, hex(0x2f7f9c), 1.0);
                 for slat in 0..8 {
-                    canvas.rect(x + wide * side, y + 16.0 + 10.0 * slat as f32, wide * 0.28, 2.2, hex(0x1d5a72), 0.8);
+                    canvas.rect(
+                        x + wide * side,
+                        y + 16.0 + 10.0 * slat as f32,
+                        wide * 0.28,
+                        2.2,
+                        hex(0x1d5a72),
+                        0.8,
+                    );
                 }
             }
         }
     }
     let middle = width * 0.5;
     canvas.rect(middle - 96.0, 330.0, 192.0, 362.0, shade(wall, 1.05), 1.0);
-    canvas.polygon(&[(middle - 116.0, 334.0), (middle, 258.0), (middle + 116.0, 334.0)], hex(0xa63f28), 1.0);
+    canvas.polygon(
+        &[(middle - 116.0, 334.0), (middle, 258.0), (middle + 116.0, 334.0)],
+        hex(0xa63f28),
+        1.0,
+    );
     canvas.ellipse((middle, 384.0), (34.0, 34.0), hex(0xfbfbf5), 1.0, 0.0);
     canvas.line((middle, 384.0), (middle, 360.0), 3.6, hex(0x22262e), 1.0);
     canvas.line((middle, 384.0), (middle + 17.0, 391.0), 3.6, hex(0x22262e), 1.0);
@@ -170,17 +295,28 @@ pub(super) fn school(canvas: &mut Canvas, seed: u64) {
     canvas.rect(middle - 60.0, 454.0, 120.0, 6.0, hex(0xf4f4ee), 0.9);
     canvas.rect(middle - 44.0, 560.0, 88.0, 132.0, hex(0x5a3a28), 1.0);
     canvas.line((middle, 562.0), (middle, 690.0), 3.0, hex(0x2e1c12), 1.0);
-    canvas.below(|_| foot, |x, y, depth| {
-        let (near, across) = (depth / 310.0, (x - middle) / (depth + 190.0));
-        let joint = ((across * 9.0).fract().abs() < 0.035) || ((900.0 / (depth + 60.0)).fract() < 0.05);
-        let base = mix(hex(0xd0b592), hex(0xb98d66), near);
-        shade(base, 0.97 + 0.08 * (noise2(seed, x / 6.0, y / 4.0) - 0.5) - if joint { 0.1 } else { 0.0 })
-    });
+    canvas.below(
+        |_| foot,
+        |x, y, depth| {
+            let (near, across) = (depth / 310.0, (x - middle) / (depth + 190.0));
+            let joint = ((across * 9.0).fract().abs() < 0.035) || ((900.0 / (depth + 60.0)).fract() < 0.05);
+            let base = mix(hex(0xd0b592), hex(0xb98d66), near);
+            shade(
+                base,
+                0.97 + 0.08 * (noise2(seed, x / 6.0, y / 4.0) - 0.5) - if joint { 0.1 } else { 0.0 },
+            )
+        },
+    );
     let pole = middle - 190.0;
     canvas.line((pole, 800.0), (pole, 190.0), 6.0, hex(0xe4e6e8), 1.0);
     let wave = |t: f32, low: f32| (pole + 150.0 * t, 196.0 + low + 9.0 * (t * 6.0 + seed as f32).sin() * t);
-    let flag: Vec<(f32, f32)> = (0..=12).map(|i| wave(i as f32 / 12.0, 0.0)).chain((0..=12).rev().map(|i| wave(i as f32 / 12.0, 98.0))).collect();
-    canvas.polygon_with(&flag, 1.0, |x, _| shade(hex(0xda251d), 0.94 + 0.1 * ((x - pole) / 22.0 + seed as f32).sin()));
+    let flag: Vec<(f32, f32)> = (0..=12)
+        .map(|i| wave(i as f32 / 12.0, 0.0))
+        .chain((0..=12).rev().map(|i| wave(i as f32 / 12.0, 98.0)))
+        .collect();
+    canvas.polygon_with(&flag, 1.0, |x, _| {
+        shade(hex(0xda251d), 0.94 + 0.1 * ((x - pole) / 22.0 + seed as f32).sin())
+    });
     let (sx, sy) = wave(0.5, 49.0);
     star(canvas, (sx, sy), 29.0, hex(0xffe14a));
     canvas.rect(pole - 34.0, 792.0, 68.0, 16.0, hex(0xc4b8a4), 1.0);
@@ -190,125 +326,20 @@ pub(super) fn school(canvas: &mut Canvas, seed: u64) {
         person(canvas, place, 62.0 + 66.0 * near, hex(0xfafaf7), hex(0x22345c), true);
     }
     let flame = hex(0xe8452c);
-    tree(canvas, &mut dice, (width * 0.06, 850.0), 520.0, hex(0x3f8a3d), Some(flame));
-    tree(canvas, &mut dice, (width * 0.95, 880.0), 560.0, hex(0x3a7f3a), Some(flame));
-}
-
-/// A street with traffic lights, motorbikes and cars.
-pub(super) fn road(canvas: &mut Canvas, seed: u64) {
-    let mut dice = Dice::new(seed, 12);
-    let (width, level) = (canvas.width(), 520.0);
-    let night = seed % 2 == 1;
-    let (zenith, low) = if night { (hex(0x232a4d), hex(0xe88d5e)) } else { (hex(0x6fb0da), hex(0xfaf0d8)) };
-    let dim = if night { 0.55 } else { 1.0 };
-    canvas.gradient(0.0, level, &[(0.0, zenith), (1.0, low)]);
-    clouds(canvas, seed ^ 2, (0.0, 420.0), mix(low, hex(0xffffff), 0.4), mix(zenith, low, 0.35), 0.32);
-    let vanish = width * 0.5;
-    canvas.glow((vanish, level - 60.0), 420.0, hex(0xffd9a0), 0.3);
-    for step in 0..9 {
-        let t = (step + 1) as f32 / 9.0;
-        let (tall, away) = (70.0 + 560.0 * t * t, 60.0 + 690.0 * t * t);
-        for side in [-1.0, 1.0] {
-            let wide = 40.0 + 190.0 * t * t;
-            let x = vanish + side * away - if side < 0.0 { wide } else { 0.0 };
-            let wall = hex(dice.pick(&[0xd9b27a, 0xb9c4c9, 0xe3d3b4, 0xa9836a, 0x8fa6b5]));
-            let color = mix(low, shade(wall, dim * 0.85), 0.35 + 0.65 * t);
-            canvas.rect(x, level - tall, wide, tall + 30.0, color, 1.0);
-            let mut y = level - tall + 16.0 * t + 6.0;
-            while y < level - 20.0 {
-                for column in 0..3 {
-                    let lit = night && dice.chance(0.6);
-                    let glass = if lit { hex(0xffd68a) } else { shade(hex(0x4a6274), dim) };
-                    canvas.rect(x + wide * (0.12 + 0.3 * column as f32), y, wide * 0.18, 10.0 + 26.0 * t, mix(color, glass, 0.8), 1.0);
-                }
-                y += 22.0 + 52.0 * t;
-            }
-            let foot = (vanish + side * (away * 0.86 + 20.0), level + 8.0 + 90.0 * t * t);
-            tree(canvas, &mut dice, foot, 60.0 + 190.0 * t * t, shade(hex(0x4c8a45), dim), None);
-        }
-    }
-    canvas.below(|_| level, |x, y, depth| {
-        let near = depth / 480.0;
-        let across = (x - vanish) / (depth + 6.0);
-        let tar = noise2(seed ^ 4, x / (1.5 + 3.0 * near), y / (1.0 + 2.0 * near)) - 0.5;
-        let asphalt = shade(mix(mix(low, hex(0x6b7079), 0.6), hex(0x43474f), near.sqrt()), dim.max(0.7) * (1.0 + 0.16 * tar));
-        let pavement = shade(hex(0xb5a58e), dim * (1.0 + 0.2 * tar));
-        let kerb = smooth(1.48, 1.5, across.abs());
-        let dash = (7.0 / (near + 0.09)).fract() < 0.52;
-        let lane = (smooth(0.04, 0.03, (across.abs() - 0.72).abs()) * if dash { 1.0 } else { 0.0 }).max(smooth(0.035, 0.025, (across.abs() - 0.04).abs()));
-        let paint = mix(asphalt, shade(hex(0xf2eee2), dim.max(0.75)), lane * 0.85 * (1.0 - kerb));
-        let edge = smooth(0.05, 0.0, (across.abs() - 1.48).abs());
-        mix(mix(paint, pavement, kerb), shade(hex(0xe6dfd0), dim), edge * 0.7)
-    });
-    for bar in 0..11 {
-        let x = vanish + (bar as f32 - 5.0) * 128.0;
-        let t = |y: f32| vanish + (x - vanish) * (y - level) / 380.0;
-        canvas.polygon(&[(t(868.0) - 30.0, 868.0), (t(868.0) + 30.0, 868.0), (t(944.0) + 37.0, 944.0), (t(944.0) - 37.0, 944.0)], hex(0xf1ede2), 0.8 * dim.max(0.8));
-    }
-    let mut riders: Vec<(f32, f32, bool)> = (0..15).map(|_| (dice.range(0.03, 0.62), dice.range(-1.3, 1.3), dice.chance(0.25))).collect();
-    riders.sort_by(|a, b| a.0.total_cmp(&b.0));
-    for (near, across, is_car) in riders {
-        let depth = 480.0 * near;
-        let place = (vanish + across * (depth + 6.0), level + depth);
-        let going = across > 0.0;
-        let paint = hex(dice.pick(&[0xd94a3d, 0x2f6fb5, 0xf0f0ec, 0x2b2f38, 0xe0a13a, 0x4b8a6a]));
-        if is_car {
-            car(canvas, place, 30.0 + 250.0 * near, shade(paint, dim.max(0.7)), going);
-        } else {
-            rider(canvas, place, 26.0 + 230.0 * near, shade(paint, dim.max(0.75)), going);
-        }
-    }
-    for (side, lit) in [(-1.0_f32, (seed % 3) as usize), (1.0, (seed % 3) as usize)] {
-        signal(canvas, (vanish + side * width * 0.33, 900.0), side, lit);
-    }
-}
-
-fn car(canvas: &mut Canvas, foot: (f32, f32), wide: f32, paint: Rgb, going: bool) {
-    let (x, y) = foot;
-    let h = wide * 0.5;
-    canvas.ellipse((x, y + 2.0), (h * 1.12, wide * 0.07), hex(0x0c0e12), 0.55, 0.6);
-    canvas.rect(x - h * 0.86, y - wide * 0.16, wide * 0.16, wide * 0.17, hex(0x15171b), 1.0);
-    canvas.rect(x + h * 0.54, y - wide * 0.16, wide * 0.16, wide * 0.17, hex(0x15171b), 1.0);
-    canvas.polygon(&[(x - h * 0.7, y - wide * 0.72), (x + h * 0.7, y - wide * 0.72), (x + h * 0.9, y - wide * 0.4), (x - h * 0.9, y - wide * 0.4)], shade(paint, 0.85), 1.0);
-    canvas.polygon(&[(x - h * 0.6, y - wide * 0.68), (x + h * 0.6, y - wide * 0.68), (x + h * 0.76, y - wide * 0.42), (x - h * 0.76, y - wide * 0.42)], hex(0x23303c), 1.0);
-    canvas.polygon(&[(x - h, y - wide * 0.1), (x - h * 0.92, y - wide * 0.42), (x + h * 0.92, y - wide * 0.42), (x + h, y - wide * 0.1)], paint, 1.0);
-    canvas.rect(x - h * 0.3, y - wide * 0.2, h * 0.6, wide * 0.07, hex(0xf0f0e8), 1.0);
-    let lamp = if going { hex(0xff3b2e) } else { hex(0xfff2cc) };
-    for side in [-0.76_f32, 0.76] {
-        canvas.ellipse((x + h * side, y - wide * 0.3), (wide * 0.085, wide * 0.045), lamp, 1.0, 0.2);
-        canvas.glow((x + h * side, y - wide * 0.3), wide * 0.34, lamp, 0.5);
-    }
-}
-
-fn rider(canvas: &mut Canvas, foot: (f32, f32), tall: f32, paint: Rgb, going: bool) {
-    let (x, y) = foot;
-    canvas.ellipse((x, y + 1.0), (tall * 0.24, tall * 0.05), hex(0x0c0e12), 0.5, 0.6);
-    canvas.line((x, y - tall * 0.02), (x, y - tall * 0.28), tall * 0.1, hex(0x16181c), 1.0);
-    canvas.line((x, y - tall * 0.24), (x, y - tall * 0.46), tall * 0.17, paint, 1.0);
-    canvas.line((x - tall * 0.24, y - tall * 0.52), (x + tall * 0.24, y - tall * 0.52), tall * 0.035, hex(0x23262c), 1.0);
-    let shirt = mix(hex(0xe8e4da), paint, 0.35);
-    canvas.ellipse((x, y - tall * 0.62), (tall * 0.16, tall * 0.2), shirt, 1.0, 0.04);
-    canvas.ellipse((x, y - tall * 0.88), (tall * 0.095, tall * 0.11), shade(paint, 0.8), 1.0, 0.04);
-    let lamp = if going { hex(0xff3b2e) } else { hex(0xfff2cc) };
-    canvas.ellipse((x, y - tall * 0.4), (tall * 0.05, tall * 0.04), lamp, 1.0, 0.2);
-    canvas.glow((x, y - tall * 0.4), tall * 0.28, lamp, 0.5);
-}
-
-fn signal(canvas: &mut Canvas, foot: (f32, f32), side: f32, lit: usize) {
-    let (x, y) = foot;
-    let steel = hex(0x2a2f36);
-    canvas.line((x, y), (x, 250.0), 11.0, steel, 1.0);
-    canvas.line((x, 262.0), (x - side * 170.0, 246.0), 8.0, steel, 1.0);
-    for (px, py, size) in [(x - side * 170.0, 300.0, 1.0), (x - side * 24.0, 470.0, 0.7)] {
-        canvas.rect(px - 27.0 * size, py - 70.0 * size, 54.0 * size, 150.0 * size, hex(0x15181c), 1.0);
-        for (lamp, color) in [0xff3b2e, 0xffc23a, 0x3fe08a].into_iter().enumerate() {
-            let at = (px, py + (lamp as f32 * 46.0 - 42.0) * size);
-            let on = lamp == lit;
-            let tone = if on { mix(hex(color), hex(0xffffff), 0.3) } else { shade(hex(color), 0.22) };
-            canvas.ellipse(at, (17.0 * size, 17.0 * size), tone, 1.0, 0.08);
-            if on {
-                canvas.glow(at, 120.0 * size, hex(color), 0.85);
-            }
-        }
-    }
+    tree(
+        canvas,
+        &mut dice,
+        (width * 0.06, 850.0),
+        520.0,
+        hex(0x3f8a3d),
+        Some(flame),
+    );
+    tree(
+        canvas,
+        &mut dice,
+        (width * 0.95, 880.0),
+        560.0,
+        hex(0x3a7f3a),
+        Some(flame),
+    );
 }

@@ -1,0 +1,671 @@
+//! What readers get, put together when an answer is made: the frozen story with today's names, image files, addresses
+//! and translations.
+
+use std::collections::HashMap;
+
+use diesel::prelude::*;
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::openapi::schema::{Discriminator, OneOfBuilder};
+use utoipa::openapi::{Ref, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::publication::{Card, Doc, FrozenCaption, PublicationRow};
+use super::{CaptionRole, Seo, Source};
+use crate::body::{self, Body, FigureHtml};
+use crate::changes::key;
+use crate::config::Config;
+use crate::db::Conn;
+use crate::error::{Problem, Result};
+use crate::schema::{image_files, images, publication_docs, publications};
+use crate::taxonomy::{AuthorRef, Kind, Name, SectionRef, TagRef, names_of};
+use crate::types::{Id, Time};
+
+/// The point of an image that must stay in sight when it is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, serde::Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FocalPoint {
+    /// From the left edge (0) to the right edge (1).
+    #[schema(minimum = 0, maximum = 1, example = 0.5)]
+    pub x: f64,
+    /// From the upper edge (0) to the lower edge (1).
+    #[schema(minimum = 0, maximum = 1, example = 0.4)]
+    pub y: f64,
+}
+
+/// What to show before the image is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize, ToSchema)]
+pub struct Placeholder {
+    /// A tiny blurred image (ThumbHash, in Base64).
+    #[schema(example = "1QcSHQRnh493V4dIh4eXh1h4kJUI")]
+    pub thumbhash: String,
+    /// The colour that covers most of it.
+    #[schema(example = "#5a7d4e")]
+    pub dominant_color: String,
+}
+
+/// Files of one media type, for `<source>`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ImageSource {
+    /// The type of the files.
+    #[schema(example = "image/jpeg")]
+    pub media_type: String,
+    /// Value for the attribute `srcset`.
+    #[schema(example = "https://api.example.vn/media/3f/3f0c.jpg 1600w")]
+    pub srcset: String,
+}
+
+/// The image cut to a ratio.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ImageCrop {
+    /// Width to height.
+    #[schema(example = "16:9")]
+    pub ratio: String,
+    /// Address of the file.
+    #[schema(format = "uri")]
+    pub url: String,
+    /// Width in pixels.
+    #[schema(minimum = 1)]
+    pub width: i64,
+    /// Height in pixels.
+    #[schema(minimum = 1)]
+    pub height: i64,
+    /// More files of the same cut.
+    pub sources: Vec<ImageSource>,
+}
+
+/// An image's file, with what a page needs to reserve its space.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct DeliveredImage {
+    /// The image's id.
+    pub id: Id,
+    /// Address of the file; it never changes its content.
+    #[schema(format = "uri", example = "https://api.example.vn/media/3f/3f0c.jpg")]
+    pub url: String,
+    /// Width in pixels.
+    #[schema(minimum = 1, example = 1600)]
+    pub width: i64,
+    /// Height in pixels.
+    #[schema(minimum = 1, example = 1067)]
+    pub height: i64,
+    /// Type of the file.
+    #[schema(example = "image/jpeg")]
+    pub media_type: String,
+    /// The point that must stay in sight; null for the middle.
+    #[schema(required = true)]
+    pub focal_point: Option<FocalPoint>,
+    /// What to show before the image is there.
+    #[schema(required = true)]
+    pub placeholder: Option<Placeholder>,
+    /// Files to choose from, by type and width.
+    pub sources: Vec<ImageSource>,
+    /// Cuts for cards and social previews.
+    pub crops: Vec<ImageCrop>,
+}
+
+/// An image in a story, with its words.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct Placement {
+    /// The caption's id.
+    pub id: Id,
+    /// What it is for.
+    pub role: CaptionRole,
+    /// Order among the story's images.
+    #[schema(minimum = 0)]
+    pub position: i64,
+    /// Text under the image.
+    #[schema(required = true, example = "Nước rút, bà con dọn bùn")]
+    pub text: Option<String>,
+    /// For those who do not see the image.
+    #[schema(required = true)]
+    pub alt: Option<String>,
+    /// Whose image it is.
+    #[schema(required = true, example = "Ảnh: TTX")]
+    pub credit: Option<String>,
+    /// The image.
+    pub image: DeliveredImage,
+}
+
+/// The same story in another language.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Translation {
+    /// Its language.
+    #[schema(example = "en")]
+    pub language: String,
+    /// Its id.
+    pub id: Id,
+    /// Its slug.
+    pub slug: String,
+    /// Its headline.
+    pub title: String,
+    /// Its address on the site.
+    #[schema(format = "uri")]
+    pub url: String,
+}
+
+/// A correction that readers are told of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Correction {
+    /// What was corrected.
+    pub text: String,
+    /// When.
+    pub at: Time,
+}
+
+/// A story as lists show it.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct ArticleSummary {
+    /// The id.
+    pub id: Id,
+    /// The slug.
+    #[schema(example = "lu-rut-tren-song-cau")]
+    pub slug: String,
+    /// Its address on the site.
+    #[schema(format = "uri", example = "https://news.example.vn/thoi-su/lu-rut-tren-song-cau")]
+    pub url: String,
+    /// Headline.
+    #[schema(example = "Lũ rút trên sông Cầu")]
+    pub title: String,
+    /// Line above the headline.
+    #[schema(required = true)]
+    pub kicker: Option<String>,
+    /// Opening paragraph.
+    #[schema(required = true)]
+    pub lead: Option<String>,
+    /// Date line or place line, as printed.
+    #[schema(required = true, example = "Thứ Tư, 24/7/2024")]
+    pub dateline: Option<String>,
+    /// Language.
+    #[schema(example = "vi")]
+    pub language: String,
+    /// Section.
+    #[schema(required = true)]
+    pub section: Option<SectionRef>,
+    /// Authors, in order.
+    pub authors: Vec<AuthorRef>,
+    /// Tags, in order.
+    pub tags: Vec<TagRef>,
+    /// Where it was taken from.
+    #[schema(required = true)]
+    pub source: Option<Source>,
+    /// The picture for cards.
+    #[schema(required = true)]
+    pub cover: Option<Placement>,
+    /// When it was published.
+    pub published_at: Time,
+    /// When it was first published.
+    pub first_published_at: Time,
+    /// When its content last changed for readers.
+    pub updated_at: Time,
+    /// Minutes to read.
+    #[schema(minimum = 1)]
+    pub reading_minutes: i64,
+    /// Whether it belongs to the front page.
+    pub featured: bool,
+    /// The body, with `include=body`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false, value_type = Vec<PublishedBlock>)]
+    pub body: Option<Value>,
+    /// The placed images, with `include=captions`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false, value_type = Vec<Placement>)]
+    pub captions: Option<Vec<Placement>>,
+}
+
+/// A story as readers get it.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct Article {
+    /// The id.
+    pub id: Id,
+    /// The slug.
+    #[schema(example = "lu-rut-tren-song-cau")]
+    pub slug: String,
+    /// Its address on the site.
+    #[schema(format = "uri", example = "https://news.example.vn/thoi-su/lu-rut-tren-song-cau")]
+    pub url: String,
+    /// Headline.
+    #[schema(example = "Lũ rút trên sông Cầu")]
+    pub title: String,
+    /// Line above the headline.
+    #[schema(required = true)]
+    pub kicker: Option<String>,
+    /// Opening paragraph.
+    #[schema(required = true)]
+    pub lead: Option<String>,
+    /// Date line or place line, as printed.
+    #[schema(required = true, example = "Thứ Tư, 24/7/2024")]
+    pub dateline: Option<String>,
+    /// Language.
+    #[schema(example = "vi")]
+    pub language: String,
+    /// Section.
+    #[schema(required = true)]
+    pub section: Option<SectionRef>,
+    /// Authors, in order.
+    pub authors: Vec<AuthorRef>,
+    /// Tags, in order.
+    pub tags: Vec<TagRef>,
+    /// Where it was taken from.
+    #[schema(required = true)]
+    pub source: Option<Source>,
+    /// The picture for cards.
+    #[schema(required = true)]
+    pub cover: Option<Placement>,
+    /// When it was published.
+    pub published_at: Time,
+    /// When it was first published.
+    pub first_published_at: Time,
+    /// When its content last changed for readers.
+    pub updated_at: Time,
+    /// Minutes to read.
+    #[schema(minimum = 1)]
+    pub reading_minutes: i64,
+    /// Whether it belongs to the front page.
+    pub featured: bool,
+    /// The body (Portable Text).
+    #[schema(value_type = Vec<PublishedBlock>)]
+    pub body: Value,
+    /// The placed images, in order.
+    pub captions: Vec<Placement>,
+    /// Corrections since publication, oldest first.
+    pub corrections: Vec<Correction>,
+    /// The same story in other languages.
+    pub translations: Vec<Translation>,
+    /// What search engines and social networks are told.
+    pub seo: Seo,
+    /// Whether readers may send feedback.
+    pub feedback_open: bool,
+    /// The body as HTML, with `include=html`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false, value_type = String)]
+    pub html: Option<String>,
+    /// The body as Markdown, with `include=markdown`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false, value_type = String)]
+    pub markdown: Option<String>,
+    /// The body as plain text, with `include=text`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false, value_type = String)]
+    pub text: Option<String>,
+}
+
+/// A figure with its placement, so that a stock renderer has all it needs.
+#[derive(Debug, Serialize, ToSchema)]
+#[allow(dead_code, reason = "a description: figures are filled in on the JSON value")]
+pub struct PublishedFigure {
+    /// What the block is.
+    #[serde(rename = "_type")]
+    #[schema(example = "figure")]
+    pub kind: PublishedFigureType,
+    /// The block's key.
+    #[serde(rename = "_key")]
+    pub key: String,
+    /// The caption it shows.
+    pub caption_id: Id,
+    /// The image and its words.
+    pub caption: Placement,
+}
+
+/// The one value of a published figure's `_type`.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[allow(dead_code, reason = "a description: figures are filled in on the JSON value")]
+pub enum PublishedFigureType {
+    /// A figure.
+    Figure,
+}
+
+/// One block of a published body; `_type` says which.
+pub enum PublishedBlock {}
+
+impl PartialSchema for PublishedBlock {
+    fn schema() -> RefOr<Schema> {
+        let kinds = [
+            ("block", "TextBlock"),
+            ("figure", "PublishedFigure"),
+            ("table", "Table"),
+            ("embed", "Embed"),
+            ("divider", "Divider"),
+        ];
+        let place = |name: &str| format!("#/components/schemas/{name}");
+        let mapping = kinds.map(|(kind, name)| (kind, place(name)));
+        let one_of = kinds.iter().fold(OneOfBuilder::new(), |list, (_, name)| {
+            list.item(Ref::from_schema_name(*name))
+        });
+        one_of
+            .description(Some(
+                "One block of a published body; `_type` says which. More kinds may come.",
+            ))
+            .discriminator(Some(Discriminator::with_mapping("_type", mapping)))
+            .into()
+    }
+}
+
+impl ToSchema for PublishedBlock {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "PublishedBlock".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        <body::Block as ToSchema>::schemas(schemas);
+        schemas.push((PublishedFigure::name().into_owned(), PublishedFigure::schema()));
+        <PublishedFigure as ToSchema>::schemas(schemas);
+    }
+}
+
+/// An image's row and file, as far as readers see them.
+pub struct ImageFile {
+    image: DeliveredImage,
+    alt: Option<String>,
+    changed: Time,
+}
+
+impl ImageFile {
+    /// The image.
+    pub fn image(&self) -> &DeliveredImage {
+        &self.image
+    }
+
+    /// The image's own alternative text.
+    pub fn alt(&self) -> Option<&str> {
+        self.alt.as_deref()
+    }
+
+    /// When the image's row last changed.
+    pub fn changed(&self) -> Time {
+        self.changed
+    }
+}
+
+/// The address of a file in the media store.
+pub fn media_url(config: &Config, file_key: &str) -> String {
+    match config.media_public_url.as_str() {
+        "" => format!("{}/media/{file_key}", config.public_url),
+        host => format!("{host}/{file_key}"),
+    }
+}
+
+type ImageRow = (
+    Id,
+    String,
+    Option<f64>,
+    Option<f64>,
+    Option<String>,
+    Time,
+    String,
+    i64,
+    i64,
+    Option<String>,
+);
+
+/// The files of these images.
+pub fn image_files_of(conn: &mut Conn, config: &Config, ids: &[Id]) -> Result<HashMap<Id, ImageFile>> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows: Vec<ImageRow> = images::table
+        .inner_join(image_files::table.on(image_files::file_key.eq(images::file_key)))
+        .filter(images::id.eq_any(ids))
+        .select((
+            images::id,
+            images::file_key,
+            images::focal_x,
+            images::focal_y,
+            images::alt,
+            images::updated_ms,
+            image_files::media_type,
+            image_files::width,
+            image_files::height,
+            image_files::placeholder,
+        ))
+        .load(conn)?;
+    let file = |(id, file_key, x, y, alt, changed, media_type, width, height, placeholder): ImageRow| {
+        let url = media_url(config, &file_key);
+        let sources = vec![ImageSource {
+            media_type: media_type.clone(),
+            srcset: format!("{url} {width}w"),
+        }];
+        let focal_point = x.zip(y).map(|(x, y)| FocalPoint { x, y });
+        let placeholder = placeholder
+            .map(|json| serde_json::from_str(&json))
+            .transpose()
+            .map_err(Problem::internal)?;
+        let image = DeliveredImage {
+            id: id.clone(),
+            url,
+            width,
+            height,
+            media_type,
+            focal_point,
+            placeholder,
+            sources,
+            crops: Vec::new(),
+        };
+        Ok((id, ImageFile { image, alt, changed }))
+    };
+    rows.into_iter().map(file).collect()
+}
+
+/// The address of a story on the site.
+pub fn article_url(config: &Config, section: Option<&str>, slug: &str, id: &Id, language: &str) -> String {
+    let mut template = config.article_url.clone();
+    if section.is_none() {
+        template = template.replace("{section}/", "").replace("{section}", "");
+    }
+    template
+        .replace("{site}", &config.site_url)
+        .replace("{section}", section.unwrap_or(""))
+        .replace("{slug}", slug)
+        .replace("{id}", id.as_str())
+        .replace("{language}", language)
+}
+
+/// Everything that cards point at, loaded at once.
+pub struct Composer<'c> {
+    config: &'c Config,
+    sections: HashMap<Id, Name>,
+    tags: HashMap<Id, Name>,
+    authors: HashMap<Id, Name>,
+    images: HashMap<Id, ImageFile>,
+}
+
+impl<'c> Composer<'c> {
+    /// Loads the names and image files of some stories.
+    pub fn load<'a>(
+        conn: &mut Conn,
+        config: &'c Config,
+        cards: impl Iterator<Item = &'a Card> + Clone,
+        captions: impl Iterator<Item = &'a FrozenCaption>,
+    ) -> Result<Self> {
+        let unique = |ids: Vec<&Id>| {
+            let mut ids: Vec<Id> = ids.into_iter().cloned().collect();
+            ids.sort();
+            ids.dedup();
+            ids
+        };
+        let sections = unique(cards.clone().filter_map(|card| card.section_id.as_ref()).collect());
+        let tags = unique(cards.clone().flat_map(|card| &card.tag_ids).collect());
+        let authors = unique(cards.clone().flat_map(|card| &card.author_ids).collect());
+        let covers = cards.filter_map(|card| card.cover.as_ref());
+        let images = unique(covers.chain(captions).map(|caption| &caption.image_id).collect());
+        Ok(Self {
+            config,
+            sections: names_of(conn, Kind::Section, &sections)?,
+            tags: names_of(conn, Kind::Tag, &tags)?,
+            authors: names_of(conn, Kind::Author, &authors)?,
+            images: image_files_of(conn, config, &images)?,
+        })
+    }
+
+    /// When the newest name or image file in here changed.
+    pub fn newest(&self) -> Option<Time> {
+        let names = self
+            .sections
+            .values()
+            .chain(self.tags.values())
+            .chain(self.authors.values())
+            .map(|(_, _, time)| *time);
+        names.chain(self.images.values().map(|image| image.changed)).max()
+    }
+
+    /// The purge keys of everything that was loaded.
+    pub fn keys(&self) -> Vec<String> {
+        let keys = |letter, map: &HashMap<Id, Name>| {
+            let mut keys: Vec<String> = map.keys().map(|id| key(letter, id)).collect();
+            keys.sort();
+            keys
+        };
+        let mut all = keys('s', &self.sections);
+        all.extend(keys('t', &self.tags));
+        all.extend(keys('u', &self.authors));
+        let mut images: Vec<String> = self.images.keys().map(|id| key('i', id)).collect();
+        images.sort();
+        all.extend(images);
+        all
+    }
+
+    /// A placed image; none when its file is not there, which the library's rules prevent.
+    pub fn placement(&self, caption: &FrozenCaption) -> Option<Placement> {
+        let file = self.images.get(&caption.image_id)?;
+        Some(Placement {
+            id: caption.id.clone(),
+            role: caption.role,
+            position: caption.position,
+            text: caption.text.clone(),
+            alt: caption.alt.clone(),
+            credit: caption.credit.clone(),
+            image: file.image.clone(),
+        })
+    }
+
+    /// A story's summary.
+    pub fn summary(&self, row: &PublicationRow, card: Card) -> ArticleSummary {
+        let section = card.section_id.as_ref().and_then(|id| {
+            let (slug, name, _) = self.sections.get(id)?;
+            Some(SectionRef {
+                id: id.clone(),
+                slug: slug.clone(),
+                name: name.clone(),
+            })
+        });
+        let tags = card.tag_ids.iter().filter_map(|id| {
+            let (slug, name, _) = self.tags.get(id)?;
+            Some(TagRef {
+                id: id.clone(),
+                slug: slug.clone(),
+                name: name.clone(),
+            })
+        });
+        let authors = card.author_ids.iter().filter_map(|id| {
+            let (slug, name, _) = self.authors.get(id)?;
+            Some(AuthorRef {
+                id: id.clone(),
+                slug: slug.clone(),
+                name: name.clone(),
+            })
+        });
+        let section_slug = section.as_ref().map(|section| section.slug.as_str());
+        ArticleSummary {
+            id: row.article_id.clone(),
+            slug: row.slug.clone(),
+            url: article_url(self.config, section_slug, &row.slug, &row.article_id, &row.language),
+            kicker: card.kicker,
+            lead: card.lead,
+            dateline: card.dateline,
+            language: row.language.clone(),
+            authors: authors.collect(),
+            tags: tags.collect(),
+            cover: card.cover.as_ref().and_then(|cover| self.placement(cover)),
+            section,
+            title: card.title,
+            source: card.source,
+            published_at: row.published,
+            first_published_at: row.first_published,
+            updated_at: row.updated,
+            reading_minutes: card.reading_minutes,
+            featured: row.featured,
+            body: None,
+            captions: None,
+        }
+    }
+}
+
+/// The frozen rest of some stories.
+pub fn docs_of(conn: &mut Conn, ids: &[Id]) -> Result<HashMap<Id, Doc>> {
+    let rows: Vec<(Id, String)> = publication_docs::table
+        .filter(publication_docs::article_id.eq_any(ids))
+        .select((publication_docs::article_id, publication_docs::doc))
+        .load(conn)?;
+    rows.into_iter()
+        .map(|(id, json)| Ok((id, serde_json::from_str(&json).map_err(Problem::internal)?)))
+        .collect()
+}
+
+/// The body with each figure's placement filled in.
+pub fn published_body(body: &Body, placements: &[Placement]) -> Result<Value> {
+    let mut value = serde_json::to_value(body).map_err(Problem::internal)?;
+    for block in value
+        .as_array_mut()
+        .into_iter()
+        .flatten()
+        .filter(|block| block["_type"] == "figure")
+    {
+        let placement = placements
+            .iter()
+            .find(|placement| block["caption_id"] == placement.id.as_str());
+        block["caption"] = serde_json::to_value(placement).map_err(Problem::internal)?;
+    }
+    Ok(value)
+}
+
+/// What HTML needs to know of a figure.
+pub fn figure_html(placements: &[Placement]) -> impl Fn(&str) -> Option<FigureHtml> {
+    move |id| {
+        let placement = placements.iter().find(|placement| placement.id.as_str() == id)?;
+        Some(FigureHtml {
+            src: placement.image.url.clone(),
+            width: placement.image.width as u32,
+            height: placement.image.height as u32,
+            alt: placement.alt.clone().unwrap_or_default(),
+            text: placement.text.clone(),
+            credit: placement.credit.clone(),
+        })
+    }
+}
+
+/// The other live languages of a story, and when the newest of them, also a withdrawn one, changed.
+pub fn translations_of(
+    conn: &mut Conn,
+    config: &Config,
+    row: &PublicationRow,
+) -> Result<(Vec<Translation>, Option<Time>)> {
+    let rows: Vec<PublicationRow> = publications::table
+        .filter(publications::translation_group.eq(&row.translation_group))
+        .filter(publications::article_id.ne(&row.article_id))
+        .order(publications::language)
+        .select(PublicationRow::as_select())
+        .load(conn)?;
+    let newest = rows.iter().map(|row| row.updated).max();
+    let live: Vec<(PublicationRow, Card)> = rows
+        .into_iter()
+        .filter(|row| row.state == "live")
+        .map(|row| row.card().map(|card| (row, card)))
+        .collect::<Result<_>>()?;
+    let sections: Vec<Id> = live.iter().filter_map(|(_, card)| card.section_id.clone()).collect();
+    let names = names_of(conn, Kind::Section, &sections)?;
+    let translation = |(row, card): (PublicationRow, Card)| {
+        let section = card
+            .section_id
+            .as_ref()
+            .and_then(|id| names.get(id))
+            .map(|(slug, ..)| slug.as_str());
+        Translation {
+            url: article_url(config, section, &row.slug, &row.article_id, &row.language),
+            language: row.language,
+            id: row.article_id,
+            slug: row.slug,
+            title: card.title,
+        }
+    };
+    Ok((live.into_iter().map(translation).collect(), newest))
+}

@@ -1,0 +1,337 @@
+//! What editors get: the working copy, with who changed it and what state it is in.
+
+use std::collections::HashMap;
+
+use diesel::prelude::*;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::store::{ArticleRow, captions_of, revision};
+use super::{Content, Seo, Snapshot, Source, Status};
+use crate::auth::Caller;
+use crate::body::{self, Body};
+use crate::captions::{ArticleCaption, article_captions};
+use crate::config::Config;
+use crate::db::Conn;
+use crate::error::Result;
+use crate::schema::{editors, publications};
+use crate::types::{Id, PersonRef, Time};
+
+/// Whether colleagues are asked to look at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Review {
+    /// Nobody has asked.
+    None,
+    /// It waits for an editor.
+    Requested,
+}
+
+/// A working copy as lists show it.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct WorkingArticleSummary {
+    /// The id.
+    pub id: Id,
+    /// Headline.
+    #[schema(example = "Lũ rút trên sông Cầu")]
+    pub title: String,
+    /// The slug that publishing will make public.
+    #[schema(example = "lu-rut-tren-song-cau")]
+    pub slug: String,
+    /// Line above the headline.
+    #[schema(required = true)]
+    pub kicker: Option<String>,
+    /// Opening paragraph.
+    #[schema(required = true)]
+    pub lead: Option<String>,
+    /// Language.
+    #[schema(example = "vi")]
+    pub language: String,
+    /// The article this one is a translation of.
+    #[schema(required = true)]
+    pub translation_of: Option<Id>,
+    /// Section.
+    #[schema(required = true)]
+    pub section_id: Option<Id>,
+    /// Tags, in order.
+    pub tag_ids: Vec<Id>,
+    /// Authors, in order.
+    pub author_ids: Vec<Id>,
+    /// Whether it belongs to the front page.
+    pub featured: bool,
+    /// Whose article it is.
+    pub owner_id: Id,
+    /// What state it is in.
+    pub status: Status,
+    /// Whether colleagues are asked to look at it, also at edits of a live story.
+    pub review: Review,
+    /// Raised by every change; `ETag` is this in quotation marks.
+    #[schema(minimum = 1)]
+    pub version: i64,
+    /// Number of the newest revision.
+    #[schema(minimum = 1)]
+    pub revision: i64,
+    /// Whether publishing would change what readers see.
+    pub has_unpublished_changes: bool,
+    /// When it will be published.
+    #[schema(required = true)]
+    pub publish_at: Option<Time>,
+    /// When it will be withdrawn.
+    #[schema(required = true)]
+    pub unpublish_at: Option<Time>,
+    /// When it was first published.
+    #[schema(required = true)]
+    pub first_published_at: Option<Time>,
+    /// When it was published, as readers are told.
+    #[schema(required = true)]
+    pub published_at: Option<Time>,
+    /// When it was made.
+    pub created_at: Time,
+    /// Who made it.
+    pub created_by: PersonRef,
+    /// When it was changed last.
+    pub updated_at: Time,
+    /// Who changed it last.
+    pub updated_by: PersonRef,
+}
+
+/// A working copy.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct WorkingArticle {
+    /// The id.
+    pub id: Id,
+    /// Headline.
+    #[schema(example = "Lũ rút trên sông Cầu")]
+    pub title: String,
+    /// The slug that publishing will make public.
+    #[schema(example = "lu-rut-tren-song-cau")]
+    pub slug: String,
+    /// Line above the headline.
+    #[schema(required = true)]
+    pub kicker: Option<String>,
+    /// Opening paragraph.
+    #[schema(required = true)]
+    pub lead: Option<String>,
+    /// Date line or place line, as printed.
+    #[schema(required = true, example = "Thứ Tư, 24/7/2024")]
+    pub dateline: Option<String>,
+    /// The body (Portable Text).
+    #[schema(value_type = Vec<body::Block>)]
+    pub body: Body,
+    /// Language.
+    #[schema(example = "vi")]
+    pub language: String,
+    /// The article this one is a translation of.
+    #[schema(required = true)]
+    pub translation_of: Option<Id>,
+    /// Section.
+    #[schema(required = true)]
+    pub section_id: Option<Id>,
+    /// Tags, in order.
+    pub tag_ids: Vec<Id>,
+    /// Authors, in order.
+    pub author_ids: Vec<Id>,
+    /// Where it was taken from.
+    #[schema(required = true)]
+    pub source: Option<Source>,
+    /// What search engines and social networks are told.
+    pub seo: Seo,
+    /// Whether readers may send feedback.
+    pub feedback_open: bool,
+    /// Whether it belongs to the front page.
+    pub featured: bool,
+    /// Whose article it is.
+    pub owner_id: Id,
+    /// What state it is in.
+    pub status: Status,
+    /// Whether colleagues are asked to look at it, also at edits of a live story.
+    pub review: Review,
+    /// Raised by every change; `ETag` is this in quotation marks.
+    #[schema(minimum = 1)]
+    pub version: i64,
+    /// Number of the newest revision.
+    #[schema(minimum = 1)]
+    pub revision: i64,
+    /// Whether publishing would change what readers see.
+    pub has_unpublished_changes: bool,
+    /// The placed images, in order.
+    pub captions: Vec<ArticleCaption>,
+    /// When it will be published.
+    #[schema(required = true)]
+    pub publish_at: Option<Time>,
+    /// When it will be withdrawn.
+    #[schema(required = true)]
+    pub unpublish_at: Option<Time>,
+    /// When it was first published.
+    #[schema(required = true)]
+    pub first_published_at: Option<Time>,
+    /// When it was published, as readers are told.
+    #[schema(required = true)]
+    pub published_at: Option<Time>,
+    /// When it was made.
+    pub created_at: Time,
+    /// Who made it.
+    pub created_by: PersonRef,
+    /// When it was changed last.
+    pub updated_at: Time,
+    /// Who changed it last.
+    pub updated_by: PersonRef,
+    /// The body as HTML, with `include=html`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false, value_type = String)]
+    pub html: Option<String>,
+    /// The body as Markdown, with `include=markdown`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false, value_type = String)]
+    pub markdown: Option<String>,
+    /// The body as plain text, with `include=text`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false, value_type = String)]
+    pub text: Option<String>,
+}
+
+/// Names of editors by id.
+pub type People = HashMap<Id, String>;
+
+/// Loads the names of editors.
+pub fn people(conn: &mut Conn, ids: impl IntoIterator<Item = Id>) -> Result<People> {
+    let mut ids: Vec<Id> = ids.into_iter().collect();
+    ids.sort();
+    ids.dedup();
+    let rows: Vec<(Id, String)> = editors::table
+        .filter(editors::id.eq_any(&ids))
+        .select((editors::id, editors::name))
+        .load(conn)?;
+    Ok(rows.into_iter().collect())
+}
+
+fn person(people: &People, id: &Id) -> PersonRef {
+    PersonRef {
+        id: id.clone(),
+        name: people.get(id).cloned().unwrap_or_default(),
+    }
+}
+
+/// What the caller may see of an article: the working copy, or for another writer's story what readers see.
+fn visible(conn: &mut Conn, caller: &Caller, row: &ArticleRow) -> Result<Snapshot> {
+    if row.is_open_to(caller) {
+        return Ok(Snapshot {
+            content: row.content()?,
+            captions: captions_of(conn, &row.id)?,
+        });
+    }
+    let number: i64 = publications::table
+        .find(&row.id)
+        .select(publications::revision)
+        .first(conn)?;
+    revision(conn, &row.id, number)
+}
+
+fn summary(row: &ArticleRow, content: &Content, people: &People, open: bool) -> Result<WorkingArticleSummary> {
+    let changed = row.is_live() && row.published_hash.as_ref() != Some(&row.content_hash);
+    Ok(WorkingArticleSummary {
+        id: row.id.clone(),
+        title: content.title.clone(),
+        slug: content.slug.clone(),
+        kicker: content.kicker.clone(),
+        lead: content.lead.clone(),
+        language: content.language.clone(),
+        translation_of: (row.translation_group != row.id).then(|| row.translation_group.clone()),
+        section_id: content.section_id.clone(),
+        tag_ids: content.tag_ids.clone(),
+        author_ids: content.author_ids.clone(),
+        featured: content.featured,
+        owner_id: row.owner_id.clone(),
+        status: Status::parse(&row.status)?,
+        review: if row.review == "requested" {
+            Review::Requested
+        } else {
+            Review::None
+        },
+        version: row.version,
+        revision: row.revision,
+        has_unpublished_changes: open && changed,
+        publish_at: None,
+        unpublish_at: None,
+        first_published_at: row.first_published,
+        published_at: row.published,
+        created_at: row.created,
+        created_by: person(people, &row.created_by),
+        updated_at: row.updated,
+        updated_by: person(people, &row.updated_by),
+    })
+}
+
+/// The summaries of some rows, in their order, as far as the caller may see them.
+pub fn summaries(conn: &mut Conn, caller: &Caller, rows: &[ArticleRow]) -> Result<Vec<WorkingArticleSummary>> {
+    let people = people(
+        conn,
+        rows.iter()
+            .flat_map(|row| [row.created_by.clone(), row.updated_by.clone()]),
+    )?;
+    rows.iter()
+        .map(|row| {
+            let open = row.is_open_to(caller);
+            let content = if open {
+                row.content()?
+            } else {
+                visible(conn, caller, row)?.content
+            };
+            summary(row, &content, &people, open)
+        })
+        .collect()
+}
+
+/// The whole article, as far as the caller may see it.
+pub fn whole(conn: &mut Conn, config: &Config, caller: &Caller, row: &ArticleRow) -> Result<WorkingArticle> {
+    let people = people(conn, [row.created_by.clone(), row.updated_by.clone()])?;
+    let Snapshot { content, captions } = visible(conn, caller, row)?;
+    let head = summary(row, &content, &people, row.is_open_to(caller))?;
+    Ok(WorkingArticle {
+        captions: article_captions(conn, config, captions)?,
+        id: head.id,
+        title: head.title,
+        slug: head.slug,
+        kicker: head.kicker,
+        lead: head.lead,
+        dateline: content.dateline,
+        body: content.body,
+        language: head.language,
+        translation_of: head.translation_of,
+        section_id: head.section_id,
+        tag_ids: head.tag_ids,
+        author_ids: head.author_ids,
+        source: content.source,
+        seo: content.seo,
+        feedback_open: content.feedback_open,
+        featured: head.featured,
+        owner_id: head.owner_id,
+        status: head.status,
+        review: head.review,
+        version: head.version,
+        revision: head.revision,
+        has_unpublished_changes: head.has_unpublished_changes,
+        publish_at: head.publish_at,
+        unpublish_at: head.unpublish_at,
+        first_published_at: head.first_published_at,
+        published_at: head.published_at,
+        created_at: head.created_at,
+        created_by: head.created_by,
+        updated_at: head.updated_at,
+        updated_by: head.updated_by,
+        html: None,
+        markdown: None,
+        text: None,
+    })
+}
+
+/// The article as an answer: its JSON and its version.
+pub fn answer(
+    conn: &mut Conn,
+    config: &Config,
+    caller: &Caller,
+    row: &ArticleRow,
+) -> Result<crate::idempotency::Answer> {
+    let article = whole(conn, config, caller, row)?;
+    Ok(crate::idempotency::Answer::ok(&article)?.version(article.version))
+}

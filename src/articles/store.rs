@@ -1,0 +1,586 @@
+//! How working copies are kept: the row, its revisions, its slugs. Queries only, no HTTP.
+
+use diesel::prelude::*;
+use serde_json::json;
+
+use super::input::Changes;
+use super::{CaptionContent, CaptionRole, Content, Facts, PublicState, Seo, Snapshot, Status};
+use crate::audit::{self, Actor};
+use crate::auth::{Caller, forbidden};
+use crate::body::Body;
+use crate::conditional::Guard;
+use crate::db::{self, Conn, Tx, Value};
+use crate::error::{Code, Problem, Result};
+use crate::schema::{
+    article_authors, article_tags, articles, authors, captions, editors, publications, revisions, sections, slugs, tags,
+};
+use crate::text::{fold, is_slug, slugify, sort_key};
+use crate::types::{Id, Time};
+
+/// A row of the table `articles`.
+#[derive(Debug, Clone, Queryable)]
+pub struct ArticleRow {
+    /// The article's id.
+    pub id: Id,
+    /// Raised by every write.
+    pub version: i64,
+    /// Number of the newest revision.
+    pub revision: i64,
+    /// Hash of the newest revision.
+    pub content_hash: String,
+    /// Derived; see [`Status`].
+    pub status: String,
+    /// See [`PublicState`].
+    pub public_state: String,
+    /// `none` or `requested`.
+    pub review: String,
+    /// When it was put in the trash.
+    pub trashed: Option<Time>,
+    /// The working slug.
+    pub slug: String,
+    /// Headline.
+    pub title: String,
+    /// Headline to sort by.
+    pub title_key: String,
+    /// Folded text to look through.
+    pub search: String,
+    /// Language.
+    pub language: String,
+    /// The id that a story and its translations share.
+    pub translation_group: Id,
+    /// Section.
+    pub section_id: Option<Id>,
+    /// Whose article it is.
+    pub owner_id: Id,
+    /// [`Content`] as JSON.
+    pub content: String,
+    /// Hash of the revision that readers see.
+    pub published_hash: Option<String>,
+    /// When it was first published.
+    pub first_published: Option<Time>,
+    /// When it was published, as readers are told.
+    pub published: Option<Time>,
+    /// Who made it.
+    pub created_by: Id,
+    /// When it was made.
+    pub created: Time,
+    /// Who changed it last.
+    pub updated_by: Id,
+    /// When it was changed last.
+    pub updated: Time,
+}
+
+impl ArticleRow {
+    /// The content.
+    pub fn content(&self) -> Result<Content> {
+        serde_json::from_str(&self.content).map_err(Problem::internal)
+    }
+
+    /// The facts that decide what may happen.
+    pub fn facts(&self) -> Result<Facts> {
+        Ok(Facts {
+            public: PublicState::parse(&self.public_state)?,
+            trashed: self.trashed.is_some(),
+            review: self.review == "requested",
+        })
+    }
+
+    /// Whether readers see it.
+    pub fn is_live(&self) -> bool {
+        self.public_state == "live"
+    }
+
+    /// Whether the caller may know of it: their own, everything for editors, and what readers see.
+    pub fn is_visible_to(&self, caller: &Caller) -> bool {
+        caller.is_editor() || self.owner_id == caller.id || (self.is_live() && self.trashed.is_none())
+    }
+
+    /// Whether the caller may see the working copy and not only what readers see.
+    pub fn is_open_to(&self, caller: &Caller) -> bool {
+        caller.is_editor() || self.owner_id == caller.id
+    }
+
+    /// 403 unless the caller may change it: editors always, writers their own drafts.
+    pub fn check_may_change(&self, caller: &Caller) -> Result<()> {
+        if caller.is_editor() || (self.owner_id == caller.id && self.status == Status::Draft.as_str()) {
+            Ok(())
+        } else {
+            Err(forbidden(
+                "Writers change their own drafts; ask an editor for anything else.",
+            ))
+        }
+    }
+}
+
+/// The article with this id, if the caller may know of it.
+pub fn get(conn: &mut Conn, caller: &Caller, id: &Id) -> Result<ArticleRow> {
+    let row: Option<ArticleRow> = articles::table.find(id).first(conn).optional()?;
+    row.filter(|row| row.is_visible_to(caller))
+        .ok_or_else(|| Problem::not_found("article"))
+}
+
+/// Takes the article's lock and its next version: from here to the end of the transaction nobody else writes it or
+/// its captions. 404 for who may not know of it, 412 when the guard does not fit.
+pub fn claim(tx: &mut Tx<'_>, caller: &Caller, id: &Id, guard: &Guard) -> Result<ArticleRow> {
+    let claimed: Option<ArticleRow> = diesel::update(articles::table.find(id))
+        .set((
+            articles::version.eq(articles::version + 1),
+            articles::updated_ms.eq(tx.now),
+            articles::updated_by.eq(&caller.id),
+        ))
+        .returning(articles::all_columns)
+        .get_result(tx.conn)
+        .optional()?;
+    let row = claimed
+        .filter(|row| row.is_visible_to(caller))
+        .ok_or_else(|| Problem::not_found("article"))?;
+    guard.check(row.version - 1)?;
+    Ok(row)
+}
+
+/// The captions of an article as revisions keep them, in order.
+pub fn captions_of(conn: &mut Conn, article: &Id) -> Result<Vec<CaptionContent>> {
+    type Row = (Id, Id, String, i64, Option<String>, Option<String>, Option<String>);
+    let rows: Vec<Row> = captions::table
+        .filter(captions::article_id.eq(article))
+        .order((captions::position, captions::id))
+        .select((
+            captions::id,
+            captions::image_id,
+            captions::role,
+            captions::position,
+            captions::text,
+            captions::alt,
+            captions::credit,
+        ))
+        .load(conn)?;
+    rows.into_iter()
+        .map(|(id, image_id, role, position, text, alt, credit)| {
+            Ok(CaptionContent {
+                id,
+                image_id,
+                role: CaptionRole::parse(&role)?,
+                position,
+                text,
+                alt,
+                credit,
+            })
+        })
+        .collect()
+}
+
+/// The snapshot of the working copy as it is now.
+pub fn snapshot(conn: &mut Conn, row: &ArticleRow) -> Result<Snapshot> {
+    Ok(Snapshot {
+        content: row.content()?,
+        captions: captions_of(conn, &row.id)?,
+    })
+}
+
+/// One revision's snapshot.
+pub fn revision(conn: &mut Conn, article: &Id, number: i64) -> Result<Snapshot> {
+    let stored: String = revisions::table
+        .find((article, number))
+        .select(revisions::snapshot)
+        .first(conn)?;
+    serde_json::from_str(&stored).map_err(Problem::internal)
+}
+
+/// Writes a claimed article back: the row, its tags and authors, a revision and the audit line.
+pub fn save(
+    tx: &mut Tx<'_>,
+    actor: &Actor,
+    row: &mut ArticleRow,
+    snapshot: &Snapshot,
+    action: &str,
+    note: Option<&str>,
+) -> Result<()> {
+    let content = &snapshot.content;
+    let (stored, content_hash) = snapshot.stored()?;
+    row.revision += 1;
+    row.content_hash = content_hash;
+    row.status = row.facts()?.status().as_str().to_owned();
+    row.content = serde_json::to_string(content).map_err(Problem::internal)?;
+    row.title.clone_from(&content.title);
+    row.slug.clone_from(&content.slug);
+    row.language.clone_from(&content.language);
+    row.section_id.clone_from(&content.section_id);
+    row.title_key = sort_key(&content.title);
+    row.search = searchable(content);
+    diesel::update(articles::table.find(&row.id))
+        .set((
+            articles::revision.eq(row.revision),
+            articles::content_hash.eq(&row.content_hash),
+            articles::status.eq(&row.status),
+            articles::public_state.eq(&row.public_state),
+            articles::review.eq(&row.review),
+            articles::trashed_ms.eq(row.trashed),
+            articles::slug.eq(&row.slug),
+            articles::title.eq(&row.title),
+            articles::title_key.eq(&row.title_key),
+            articles::search.eq(&row.search),
+            articles::language.eq(&row.language),
+            articles::translation_group.eq(&row.translation_group),
+            articles::section_id.eq(&row.section_id),
+            articles::owner_id.eq(&row.owner_id),
+            articles::content.eq(&row.content),
+            articles::published_hash.eq(&row.published_hash),
+            articles::first_published_ms.eq(row.first_published),
+            articles::published_ms.eq(row.published),
+        ))
+        .execute(tx.conn)?;
+    write_references(tx.conn, &row.id, content)?;
+    diesel::insert_into(revisions::table)
+        .values((
+            revisions::article_id.eq(&row.id),
+            revisions::number.eq(row.revision),
+            revisions::snapshot.eq(stored),
+            revisions::content_hash.eq(&row.content_hash),
+            revisions::editor_id.eq(&row.updated_by),
+            revisions::action.eq(action),
+            revisions::note.eq(note),
+            revisions::created_ms.eq(tx.now),
+        ))
+        .execute(tx.conn)?;
+    let data = json!({ "version": row.version, "revision": row.revision, "status": row.status, "title": row.title });
+    audit::record(tx, actor, &format!("article.{action}"), "article", &row.id, data)
+}
+
+/// The text that `q` looks through.
+fn searchable(content: &Content) -> String {
+    let parts = [
+        Some(&content.title),
+        content.kicker.as_ref(),
+        content.lead.as_ref(),
+        Some(&content.slug),
+    ];
+    parts
+        .into_iter()
+        .flatten()
+        .map(|part| fold(part))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+fn write_references(conn: &mut Conn, id: &Id, content: &Content) -> Result<()> {
+    let old: Vec<Id> = article_tags::table
+        .filter(article_tags::article_id.eq(id))
+        .select(article_tags::tag_id)
+        .load(conn)?;
+    for tag in old.iter().filter(|tag| !content.tag_ids.contains(tag)) {
+        diesel::delete(article_tags::table.find((id, tag))).execute(conn)?;
+    }
+    for tag in content.tag_ids.iter().filter(|tag| !old.contains(tag)) {
+        diesel::insert_into(article_tags::table)
+            .values((article_tags::article_id.eq(id), article_tags::tag_id.eq(tag)))
+            .execute(conn)?;
+    }
+    let old: Vec<Id> = article_authors::table
+        .filter(article_authors::article_id.eq(id))
+        .select(article_authors::author_id)
+        .load(conn)?;
+    for author in old.iter().filter(|author| !content.author_ids.contains(author)) {
+        diesel::delete(article_authors::table.find((id, author))).execute(conn)?;
+    }
+    for author in content.author_ids.iter().filter(|author| !old.contains(author)) {
+        diesel::insert_into(article_authors::table)
+            .values((
+                article_authors::article_id.eq(id),
+                article_authors::author_id.eq(author),
+            ))
+            .execute(conn)?;
+    }
+    Ok(())
+}
+
+/// 422 for a section, tag, author or owner that does not exist, and for a language the site does not have.
+fn check_references(conn: &mut Conn, content: &Content, owner: Option<&Id>) -> Result<()> {
+    let mut check = crate::text::Check::new();
+    if let Some(section) = &content.section_id {
+        let known: i64 = sections::table.find(section).count().get_result(conn)?;
+        if known == 0 {
+            check.fail("/section_id", "invalid_reference", "There is no such section.");
+        }
+    }
+    let known: Vec<Id> = tags::table
+        .filter(tags::id.eq_any(&content.tag_ids))
+        .select(tags::id)
+        .load(conn)?;
+    for (index, _) in content.tag_ids.iter().enumerate().filter(|(_, id)| !known.contains(id)) {
+        check.fail(
+            format!("/tag_ids/{index}"),
+            "invalid_reference",
+            "There is no such tag.",
+        );
+    }
+    let known: Vec<Id> = authors::table
+        .filter(authors::id.eq_any(&content.author_ids))
+        .select(authors::id)
+        .load(conn)?;
+    for (index, _) in content
+        .author_ids
+        .iter()
+        .enumerate()
+        .filter(|(_, id)| !known.contains(id))
+    {
+        check.fail(
+            format!("/author_ids/{index}"),
+            "invalid_reference",
+            "There is no such author.",
+        );
+    }
+    if let Some(owner) = owner {
+        let known: i64 = editors::table.find(owner).count().get_result(conn)?;
+        if known == 0 {
+            check.fail("/owner_id", "invalid_reference", "There is no such editor.");
+        }
+    }
+    let languages = crate::site::current(conn)?.languages;
+    if !languages.contains(&content.language) {
+        let detail = format!("The site's languages are {}.", languages.join(", "));
+        check.fail("/language", "invalid_language", detail);
+    }
+    check.done()
+}
+
+/// Makes an article: a draft of the caller's.
+pub fn create(tx: &mut Tx<'_>, caller: &Caller, changes: &Changes) -> Result<ArticleRow> {
+    let id = Id::new();
+    let owner = changes.owner().cloned().unwrap_or_else(|| caller.id.clone());
+    let mut content = Content {
+        title: String::new(),
+        slug: String::new(),
+        kicker: None,
+        lead: None,
+        dateline: None,
+        body: Body::default(),
+        language: crate::site::current(tx.conn)?.default_language().to_owned(),
+        section_id: None,
+        tag_ids: Vec::new(),
+        author_ids: Vec::new(),
+        source: None,
+        seo: Seo::default(),
+        feedback_open: true,
+        featured: false,
+    };
+    changes.apply(&mut content)?;
+    check_references(tx.conn, &content, Some(&owner))?;
+    let group = translation_group(tx.conn, caller, &id, &id, changes.translation_of(), &content.language)?;
+    content.slug = take_slug(tx.conn, &id, changes.slug().flatten(), &content.title)?;
+    let snapshot = Snapshot {
+        content,
+        captions: Vec::new(),
+    };
+    snapshot.check_figures()?;
+    let content = &snapshot.content;
+    let row = (
+        articles::id.eq(&id),
+        articles::version.eq(1),
+        articles::revision.eq(0),
+        articles::content_hash.eq(""),
+        articles::status.eq(Status::Draft.as_str()),
+        articles::public_state.eq(PublicState::Never.as_str()),
+        articles::review.eq("none"),
+        articles::slug.eq(&content.slug),
+        articles::title.eq(&content.title),
+        articles::title_key.eq(""),
+        articles::search.eq(""),
+        articles::language.eq(&content.language),
+        articles::translation_group.eq(&group),
+        articles::section_id.eq(&content.section_id),
+        articles::owner_id.eq(&owner),
+        articles::content.eq("{}"),
+        articles::created_by.eq(&caller.id),
+        articles::created_ms.eq(tx.now),
+        articles::updated_by.eq(&caller.id),
+        articles::updated_ms.eq(tx.now),
+    );
+    let mut row: ArticleRow = diesel::insert_into(articles::table)
+        .values(row)
+        .returning(articles::all_columns)
+        .get_result(tx.conn)?;
+    save(tx, &Actor::from(caller), &mut row, &snapshot, "create", None)?;
+    Ok(row)
+}
+
+/// Writes checked changes over the working copy.
+pub fn update(tx: &mut Tx<'_>, caller: &Caller, id: &Id, guard: &Guard, changes: &Changes) -> Result<ArticleRow> {
+    let mut row = claim(tx, caller, id, guard)?;
+    row.check_may_change(caller)?;
+    if row.trashed.is_some() {
+        return Err(Problem::new(
+            Code::InvalidTransition,
+            "The article is in the trash: restore it first.",
+        )
+        .with("allowed", row.facts()?.actions()));
+    }
+    let mut snapshot = snapshot(tx.conn, &row)?;
+    changes.apply(&mut snapshot.content)?;
+    let content = &mut snapshot.content;
+    check_references(tx.conn, content, changes.owner())?;
+    if changes.translation_of().is_some() || changes.language().is_some() {
+        let group = row.translation_group.clone();
+        row.translation_group =
+            translation_group(tx.conn, caller, id, &group, changes.translation_of(), &content.language)?;
+    }
+    if let Some(wanted) = changes.slug() {
+        let keep = wanted.is_some_and(|wanted| wanted == content.slug);
+        if !keep {
+            content.slug = take_slug(tx.conn, id, wanted, &content.title)?;
+            drop_working_slugs(tx.conn, id, &content.slug)?;
+        }
+    }
+    if let Some(owner) = changes.owner() {
+        row.owner_id = owner.clone();
+    }
+    snapshot.check_figures()?;
+    save(tx, &Actor::from(caller), &mut row, &snapshot, "update", None)?;
+    Ok(row)
+}
+
+/// The group that a story and its translations share: the id of the story they are translations of.
+fn translation_group(
+    conn: &mut Conn,
+    caller: &Caller,
+    id: &Id,
+    current: &Id,
+    wanted: Option<Option<&Id>>,
+    language: &str,
+) -> Result<Id> {
+    let group = match wanted {
+        None => current.clone(),
+        Some(None) => id.clone(),
+        Some(Some(other)) => {
+            let found: Option<ArticleRow> = articles::table.find(other).first(conn).optional()?;
+            let found = found.filter(|row| row.is_visible_to(caller) && row.id != *id);
+            found.map(|row| row.translation_group).ok_or_else(|| {
+                Problem::invalid(
+                    "/translation_of",
+                    "invalid_reference",
+                    "There is no such other article.",
+                )
+            })?
+        }
+    };
+    let rival: Option<Id> = articles::table
+        .filter(
+            articles::translation_group
+                .eq(&group)
+                .and(articles::language.eq(language))
+                .and(articles::id.ne(id)),
+        )
+        .select(articles::id)
+        .first(conn)
+        .optional()?;
+    match rival {
+        None => Ok(group),
+        Some(_) => {
+            let detail = format!("The story already has an article in the language {language:?}: one a language.");
+            Err(Problem::new(Code::TranslationExists, detail))
+        }
+    }
+}
+
+/// Candidates that are tried before the id's end makes the slug unique.
+const SLUG_TRIES: usize = 1000;
+
+/// Takes a slug for the article: the one written by hand, or one from the title that nobody has or ever had in public.
+/// The row in `slugs` decides; a lost race just goes on to the next candidate.
+fn take_slug(conn: &mut Conn, id: &Id, by_hand: Option<&str>, title: &str) -> Result<String> {
+    if let Some(slug) = by_hand {
+        return if claim_slug(conn, id, slug)? {
+            Ok(slug.to_owned())
+        } else {
+            Err(slug_taken(slug))
+        };
+    }
+    let made = slugify(title);
+    let base = if is_slug(&made) {
+        made
+    } else {
+        format!("article-{}", &id.as_str()[24..])
+    };
+    let mut number = next_number(conn, id, &base)?;
+    for _ in 0..SLUG_TRIES {
+        let slug = if number == 1 {
+            base.clone()
+        } else {
+            format!("{base}-{number}")
+        };
+        if claim_slug(conn, id, &slug)? {
+            return Ok(slug);
+        }
+        number += 1;
+    }
+    let slug = format!("{base}-{}", &id.as_str()[24..]);
+    if claim_slug(conn, id, &slug)? {
+        Ok(slug)
+    } else {
+        Err(slug_taken(&slug))
+    }
+}
+
+fn slug_taken(slug: &str) -> Problem {
+    Problem::new(
+        Code::SlugTaken,
+        format!("The slug {slug:?} is taken, or was public for another story once: choose another."),
+    )
+}
+
+/// The first number that is worth trying behind a base.
+fn next_number(conn: &mut Conn, id: &Id, base: &str) -> Result<usize> {
+    let first: i64 = slugs::table
+        .filter(slugs::slug.eq(base).and(slugs::article_id.ne(id)))
+        .count()
+        .get_result(conn)?;
+    if first == 0 {
+        return Ok(1);
+    }
+    let pattern = format!("{base}-%");
+    let like: Vec<String> = slugs::table
+        .filter(slugs::slug.like(pattern))
+        .select(slugs::slug)
+        .limit(10_000)
+        .load(conn)?;
+    let numbers: std::collections::HashSet<usize> = like
+        .iter()
+        .filter_map(|slug| slug[base.len() + 1..].parse().ok())
+        .collect();
+    Ok((2..).find(|number| !numbers.contains(number)).unwrap_or(2))
+}
+
+/// Makes the slug this article's, if it is free or its own already.
+fn claim_slug(conn: &mut Conn, id: &Id, slug: &str) -> Result<bool> {
+    let statement =
+        "INSERT INTO slugs (slug, article_id, working, public) VALUES ($1, $2, TRUE, 'none') ON CONFLICT DO NOTHING";
+    if db::insert_once(conn, statement, &[Value::Text(slug), Value::Text(id.as_str())])? {
+        return Ok(true);
+    }
+    let own = diesel::update(slugs::table.filter(slugs::slug.eq(slug).and(slugs::article_id.eq(id))))
+        .set(slugs::working.eq(true))
+        .execute(conn)?;
+    Ok(own > 0)
+}
+
+/// Gives the slugs free that the working copy no longer has and that never were public.
+fn drop_working_slugs(conn: &mut Conn, id: &Id, keep: &str) -> Result<()> {
+    let others = || slugs::table.filter(slugs::article_id.eq(id).and(slugs::slug.ne(keep)));
+    diesel::delete(others().filter(slugs::public.eq("none"))).execute(conn)?;
+    diesel::update(others()).set(slugs::working.eq(false)).execute(conn)?;
+    Ok(())
+}
+
+/// Erases a trashed article. Slugs that were public stay, and keep answering 410.
+pub fn erase(tx: &mut Tx<'_>, caller: &Caller, id: &Id, guard: &Guard) -> Result<()> {
+    let row = claim(tx, caller, id, guard)?;
+    row.facts()?.allow("delete")?;
+    diesel::delete(slugs::table.filter(slugs::article_id.eq(id).and(slugs::public.eq("none")))).execute(tx.conn)?;
+    diesel::update(slugs::table.filter(slugs::article_id.eq(id)))
+        .set(slugs::working.eq(false))
+        .execute(tx.conn)?;
+    diesel::delete(articles::table.find(id)).execute(tx.conn)?;
+    // The publication keeps the fact that there was one, and nothing of what it said.
+    let gone: i64 = publications::table.find(id).count().get_result(tx.conn)?;
+    let data = json!({ "title": row.title, "was_public": gone > 0 });
+    audit::record(tx, &Actor::from(caller), "article.erase", "article", id, data)
+}

@@ -1,0 +1,333 @@
+//! What happens to an uploaded picture before it is stored.
+//!
+//! The name and the declared type of an upload are never believed: the content decides. A picture is judged from its
+//! header first (so a bomb costs nothing), then written again from a list of parts that may stay, then decoded once to
+//! prove that it is whole, and only turned (which means encoding it again) when its orientation asks for it.
+//!
+//! Everything here is synchronous and busy: run it where a busy thread hurts nobody, and only a few at a time, since
+//! each may hold [`Limits::max_decode_bytes`] of pixels.
+
+mod avif;
+mod gif;
+mod jpeg;
+mod pixels;
+mod png;
+mod reader;
+mod webp;
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Read;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use bytes::Bytes;
+use image::metadata::Orientation;
+use sha2::{Digest, Sha256};
+
+pub use pixels::Placeholder;
+
+/// Colour profiles above this size are dropped: real ones are a few kilobytes, a few printing profiles reach 3 MiB.
+const MAX_ICC_BYTES: usize = 4 * 1024 * 1024;
+
+/// The most one upload may cost.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Bytes of the uploaded file.
+    pub max_bytes: u64,
+    /// Pixels of the longer side.
+    pub max_side: u32,
+    /// Width times height.
+    pub max_pixels: u64,
+    /// Bytes of memory for pixels while decoding, turning and encoding; the file itself comes on top.
+    pub max_decode_bytes: u64,
+    /// Width times height times frames of an animation, which bounds the time its check takes.
+    pub max_animation_pixels: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_bytes: 20 * 1024 * 1024,
+            max_side: 12_000,
+            max_pixels: 50_000_000,
+            max_decode_bytes: 256 * 1024 * 1024,
+            max_animation_pixels: 250_000_000,
+        }
+    }
+}
+
+impl Limits {
+    /// Judges the size a header claims, before anything is allocated for it.
+    fn check_size(&self, width: u32, height: u32) -> Result<(), Rejected> {
+        if width == 0 || height == 0 {
+            return Err(Rejected::broken("The image has no pixels."));
+        }
+        if width > self.max_side || height > self.max_side {
+            return Err(Rejected::too_large(format!(
+                "The image is {width} × {height} px; a side may have at most {} px.",
+                self.max_side
+            )));
+        }
+        if u64::from(width) * u64::from(height) > self.max_pixels {
+            return Err(Rejected::too_large(format!(
+                "The image is {width} × {height} px; at most {} megapixels are taken.",
+                self.max_pixels / 1_000_000
+            )));
+        }
+        Ok(())
+    }
+
+    /// Judges the memory that decoding will take.
+    fn check_memory(&self, bytes: u64) -> Result<(), Rejected> {
+        if bytes > self.max_decode_bytes {
+            return Err(Rejected::too_large(format!(
+                "Decoding the image would take {} MiB of memory; at most {} MiB are given.",
+                bytes.div_ceil(1024 * 1024),
+                self.max_decode_bytes / (1024 * 1024)
+            )));
+        }
+        Ok(())
+    }
+
+    /// Judges the pixels of all frames together.
+    fn check_animation(&self, total_pixels: u64) -> Result<(), Rejected> {
+        if total_pixels > self.max_animation_pixels {
+            return Err(Rejected::too_large(format!(
+                "The frames of the animation have {} megapixels together; at most {} are taken.",
+                total_pixels.div_ceil(1_000_000),
+                self.max_animation_pixels / 1_000_000
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// Why an upload is not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    /// `unsupported_media_type`, `image_broken`, `image_too_large`; or `internal_error` when the spooled file itself
+    /// could not be read, which is no fault of the sender.
+    pub code: &'static str,
+    /// One sentence for the person who uploaded.
+    pub detail: String,
+}
+
+impl Rejected {
+    fn unsupported(detail: impl Into<String>) -> Self {
+        Self {
+            code: "unsupported_media_type",
+            detail: detail.into(),
+        }
+    }
+
+    fn broken(detail: impl Into<String>) -> Self {
+        Self {
+            code: "image_broken",
+            detail: detail.into(),
+        }
+    }
+
+    fn truncated() -> Self {
+        Self::broken("The image is cut off: its end is missing.")
+    }
+
+    fn too_large(detail: impl Into<String>) -> Self {
+        Self {
+            code: "image_too_large",
+            detail: detail.into(),
+        }
+    }
+}
+
+impl std::fmt::Display for Rejected {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.code, self.detail)
+    }
+}
+
+impl std::error::Error for Rejected {}
+
+/// A picture that may be stored and served.
+#[derive(Debug, Clone)]
+pub struct Processed {
+    /// The type of the content, one of five.
+    pub media_type: &'static str,
+    /// The file extension that belongs to it, without a dot.
+    pub extension: &'static str,
+    /// Width as displayed.
+    pub width: u32,
+    /// Height as displayed.
+    pub height: u32,
+    /// What is stored: without location and device data, upright.
+    pub bytes: Bytes,
+    /// SHA-256 of [`Self::bytes`], in hex.
+    pub sha256: String,
+    /// SHA-256 of the file as uploaded, in hex; the same upload again is known by it.
+    pub source_sha256: String,
+    /// Whether it has more than one frame.
+    pub animated: bool,
+    /// What to show while it loads; none for AVIF, which is not decoded here.
+    pub placeholder: Option<Placeholder>,
+}
+
+/// The five kinds of picture that are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Jpeg,
+    Png,
+    WebP,
+    Gif,
+    Avif,
+}
+
+impl Kind {
+    /// Recognises a picture by its first bytes.
+    fn of(data: &[u8]) -> Option<Self> {
+        if data.starts_with(&[0xff, 0xd8, 0xff]) {
+            Some(Self::Jpeg)
+        } else if data.starts_with(png::SIGNATURE) {
+            Some(Self::Png)
+        } else if data.starts_with(b"GIF87a") || data.starts_with(b"GIF89a") {
+            Some(Self::Gif)
+        } else if data.starts_with(b"RIFF") && data.get(8..12) == Some(b"WEBP") {
+            Some(Self::WebP)
+        } else if avif::is_avif(data) {
+            Some(Self::Avif)
+        } else {
+            None
+        }
+    }
+
+    fn media_type(self) -> &'static str {
+        match self {
+            Self::Jpeg => "image/jpeg",
+            Self::Png => "image/png",
+            Self::WebP => "image/webp",
+            Self::Gif => "image/gif",
+            Self::Avif => "image/avif",
+        }
+    }
+
+    fn extension(self) -> &'static str {
+        match self {
+            Self::Jpeg => "jpg",
+            Self::Png => "png",
+            Self::WebP => "webp",
+            Self::Gif => "gif",
+            Self::Avif => "avif",
+        }
+    }
+}
+
+/// A picture written again from the parts that may stay; its pixels are untouched.
+struct Stripped {
+    bytes: Vec<u8>,
+    /// Size as coded, before the orientation.
+    width: u32,
+    height: u32,
+    /// What the dropped EXIF data said about the way up.
+    orientation: Orientation,
+    animated: bool,
+    /// Parts that carry colour meaning, ready to be put into a picture that was encoded again.
+    colour: Vec<u8>,
+}
+
+/// Checks a spooled upload, frees it of location and device data and turns it upright.
+///
+/// # Errors
+///
+/// [`Rejected`] with its code and a sentence for the sender.
+pub fn process(input: &Path, limits: &Limits) -> Result<Processed, Rejected> {
+    process_bytes(&read(input, limits)?, limits)
+}
+
+/// [`process`] for an upload that is already in memory.
+///
+/// # Errors
+///
+/// As [`process`].
+pub fn process_bytes(data: &[u8], limits: &Limits) -> Result<Processed, Rejected> {
+    if data.len() as u64 > limits.max_bytes {
+        return Err(file_too_large(limits));
+    }
+    let kind =
+        Kind::of(data).ok_or_else(|| Rejected::unsupported("Only JPEG, PNG, WebP, GIF and AVIF images are taken."))?;
+    // The decoders are other people's code fed with strangers' bytes. Should one of them panic, that upload is
+    // broken; it must not take the request, let alone the thread pool, with it. Nothing outlives the closure.
+    catch_unwind(AssertUnwindSafe(|| finish(kind, data, limits)))
+        .unwrap_or_else(|_| Err(Rejected::broken("The image cannot be decoded.")))
+}
+
+fn finish(kind: Kind, data: &[u8], limits: &Limits) -> Result<Processed, Rejected> {
+    let stripped = match kind {
+        Kind::Jpeg => jpeg::strip(data, limits)?,
+        Kind::Png => png::strip(data, limits)?,
+        Kind::WebP => webp::strip(data, limits)?,
+        Kind::Gif => gif::strip(data, limits)?,
+        Kind::Avif => avif::strip(data, limits)?,
+    };
+    let upright = pixels::upright(kind, stripped, limits)?;
+    Ok(Processed {
+        media_type: kind.media_type(),
+        extension: kind.extension(),
+        width: upright.width,
+        height: upright.height,
+        sha256: hex_sha256(&upright.bytes),
+        source_sha256: hex_sha256(data),
+        bytes: Bytes::from(upright.bytes),
+        animated: upright.animated,
+        placeholder: upright.placeholder,
+    })
+}
+
+fn read(input: &Path, limits: &Limits) -> Result<Vec<u8>, Rejected> {
+    let unreadable = |error: std::io::Error| {
+        tracing::error!(%error, "a spooled upload could not be read");
+        Rejected {
+            code: "internal_error",
+            detail: "The upload could not be read back.".into(),
+        }
+    };
+    let file = File::open(input).map_err(unreadable)?;
+    let size = file.metadata().map_err(unreadable)?.len();
+    if size > limits.max_bytes {
+        return Err(file_too_large(limits));
+    }
+    let mut data = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
+    // One byte more than allowed: a file that grew meanwhile is noticed instead of silently cut.
+    file.take(limits.max_bytes + 1)
+        .read_to_end(&mut data)
+        .map_err(unreadable)?;
+    Ok(data)
+}
+
+fn file_too_large(limits: &Limits) -> Rejected {
+    Rejected::too_large(format!(
+        "The file is larger than {} MiB.",
+        limits.max_bytes / (1024 * 1024)
+    ))
+}
+
+fn hex_sha256(data: &[u8]) -> String {
+    Sha256::digest(data)
+        .iter()
+        .fold(String::with_capacity(64), |mut hex, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+}
+
+/// Reads the orientation out of an EXIF block (which starts with its TIFF header); anything odd means upright.
+fn exif_orientation(tiff: &[u8]) -> Orientation {
+    Orientation::from_exif_chunk(tiff).unwrap_or(Orientation::NoTransforms)
+}
+
+/// Whether these bytes are a colour profile worth keeping. Other data under its label is nobody's colour.
+fn is_icc_profile(profile: &[u8]) -> bool {
+    profile.len() <= MAX_ICC_BYTES && profile.get(36..40) == Some(b"acsp")
+}
+
+#[cfg(test)]
+mod tests;
