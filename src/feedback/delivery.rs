@@ -313,7 +313,7 @@ async fn list_visible_feedback(
                 ..Filter::default()
             };
             let (rows, page) = store::list(conn, &filter, true, &start, query.include_total)?;
-            let changed_at = store::last_seen_change(conn, &story.id)?;
+            let changed_at = store::last_change(conn, &story.id)?;
             Ok(Ok((story, rows, page, changed_at)))
         })
         .await?;

@@ -268,14 +268,20 @@ pub fn list(
     }))
 }
 
-/// When readers last saw the messages of a story change. Not the newest message's time: hiding one is a change too.
-pub fn last_seen_change(conn: &mut Conn, article: &Id) -> Result<Option<Time>> {
-    let newest = diary::table
-        .filter(diary::kind.eq(CHANGE).and(diary::subject_id.eq(article.as_str())))
-        .order(diary::seq.desc())
-        .select(diary::at_ms)
-        .first(conn);
-    Ok(newest.optional()?)
+/// When what readers see of a story's messages last changed. Not the newest message's time: hiding one is a change
+/// too, and what happened while the story was withdrawn shows when it is published again.
+pub fn last_change(conn: &mut Conn, article: &Id) -> Result<Option<Time>> {
+    let mut times = Vec::new();
+    for kind in [CHANGE, "article.published"] {
+        let newest: Option<Time> = diary::table
+            .filter(diary::kind.eq(kind).and(diary::subject_id.eq(article.as_str())))
+            .order(diary::seq.desc())
+            .select(diary::at_ms)
+            .first(conn)
+            .optional()?;
+        times.extend(newest);
+    }
+    Ok(times.into_iter().max())
 }
 
 /// One message.
