@@ -34,7 +34,12 @@ pub struct App {
     pub hashing: Hashing,
     /// One picture is decoded per permit.
     pub decoding: Arc<Semaphore>,
+    /// One upload that is decoded or waits for it per permit; when none is left, uploads are refused for now.
+    pub uploads: Arc<Semaphore>,
 }
+
+/// Uploads that may wait for a decoder; each holds a spooled file and no memory.
+const WAITING_UPLOADS: usize = 32;
 
 impl App {
     /// Opens everything. The error is one line for the operator.
@@ -51,6 +56,7 @@ impl App {
             in_flight: InFlight::default(),
             hashing: Hashing::new(cores),
             decoding: Arc::new(Semaphore::new(cores)),
+            uploads: Arc::new(Semaphore::new(cores + WAITING_UPLOADS)),
             db,
             media,
             config,

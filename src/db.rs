@@ -499,11 +499,22 @@ pub fn insert_once(conn: &mut Conn, statement: &str, values: &[Value<'_>]) -> Re
 }
 
 /// A value for [`insert_once`].
+#[derive(Debug, Clone, Copy)]
 pub enum Value<'v> {
     /// Text.
     Text(&'v str),
     /// A whole number.
     Int(i64),
+}
+
+/// Waits for a lock that only this transaction's end releases, on the whole installation; at most as long as for a row
+/// (503 then). What is read after it sees what the one before committed.
+pub fn lock(conn: &mut Conn, name: &str) -> Result<()> {
+    if let Conn::Postgres(conn) = conn {
+        let query = "SELECT pg_advisory_xact_lock(hashtextextended($1, 7236584))";
+        diesel::sql_query(query).bind::<Text, _>(name).execute(conn)?;
+    }
+    Ok(())
 }
 
 /// Takes a lock that only this transaction's end releases, on the whole installation; false when another has it.

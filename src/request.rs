@@ -29,6 +29,10 @@ const BYTES_PER_SECOND: usize = 100 * 1024;
 #[derive(Debug, Clone)]
 pub struct RequestId(pub String);
 
+/// Marks a HEAD request, which handlers see as GET: a range means nothing to it, and bytes need not be fetched for it.
+#[derive(Debug, Clone, Copy)]
+pub struct HeadOnly;
+
 impl FromRequest for RequestId {
     type Error = Problem;
     type Future = Ready<Result<Self>>;
@@ -458,6 +462,7 @@ pub struct IfMatchParam {
 #[allow(dead_code, reason = "a description: the header is read by IdempotencyKey")]
 pub struct IdempotencyParam {
     /// A key of your choice: the same request sent again within 24 hours does its work once and is answered alike.
-    #[param(rename = "Idempotency-Key", required = false, nullable = false, value_type = String, min_length = 1, max_length = 255, example = "8e03978e-40d5-43dd-bc93-6894a57f9324")]
+    // No example: the docs page would fill it in, and the second try of a request would be refused or replayed.
+    #[param(rename = "Idempotency-Key", required = false, nullable = false, value_type = String, min_length = 1, max_length = 255)]
     idempotency_key: Option<String>,
 }

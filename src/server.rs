@@ -21,7 +21,7 @@ use crate::auth::Caller;
 use crate::config::Config;
 use crate::db::panic_text;
 use crate::error::{Code, Problem};
-use crate::request::RequestId;
+use crate::request::{HeadOnly, RequestId};
 use crate::{articles, auth, captions, docs, feedback, health, images, jobs, media, openapi, site, taxonomy};
 
 /// The whole API. Mounting a handler documents it.
@@ -178,6 +178,7 @@ async fn surround(
     if method == Method::HEAD {
         // Answered as GET; the protocol's codec leaves the body out.
         req.head_mut().method = Method::GET;
+        req.extensions_mut().insert(HeadOnly);
     }
     let public_url = req
         .app_data::<State>()

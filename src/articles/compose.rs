@@ -17,6 +17,7 @@ use crate::changes::key;
 use crate::config::Config;
 use crate::db::Conn;
 use crate::error::{Problem, Result};
+use crate::images::process::Placeholder;
 use crate::schema::{image_files, images, publication_docs, publications};
 use crate::taxonomy::{AuthorRef, Kind, Name, SectionRef, TagRef, names_of};
 use crate::types::{Id, Time};
@@ -31,17 +32,6 @@ pub struct FocalPoint {
     /// From the upper edge (0) to the lower edge (1).
     #[schema(minimum = 0, maximum = 1, example = 0.4)]
     pub y: f64,
-}
-
-/// What to show before the image is there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize, ToSchema)]
-pub struct Placeholder {
-    /// A tiny blurred image (ThumbHash, in Base64).
-    #[schema(example = "1QcSHQRnh493V4dIh4eXh1h4kJUI")]
-    pub thumbhash: String,
-    /// The colour that covers most of it.
-    #[schema(example = "#5a7d4e")]
-    pub dominant_color: String,
 }
 
 /// Files of one media type, for `<source>`.

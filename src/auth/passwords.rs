@@ -1,11 +1,13 @@
 //! Passwords: which ones are taken, how they are kept (argon2id), and how much of this machine hashing may use.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{self, PasswordHasher, PasswordVerifier};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::password_hash::phc::{Output, PasswordHash};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use rand::Rng;
 use tokio::sync::Semaphore;
 use unicode_normalization::UnicodeNormalization;
 
@@ -23,17 +25,22 @@ pub const LONGEST_TRIED: usize = 1000;
 const MEMORY_KIB: u32 = 19 * 1024;
 /// Passes over that memory.
 const PASSES: u32 = 2;
+/// Bytes of salt.
+const SALT_BYTES: usize = 16;
 /// Lanes.
 const LANES: u32 = 1;
 /// Hashes that may wait for their turn; more are answered 503.
 const QUEUE: usize = 64;
 
-/// What a password that was checked against is worth.
+/// Hashes at the same time, however many cores there are: each needs the memory above.
+const AT_ONCE: usize = 4;
+
+/// What comparing a password with a stored hash tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Checked {
     /// Whether it is the right one.
     pub right: bool,
-    /// Whether its stored hash is cheaper than those made today and should be made anew.
+    /// Whether its stored hash took less work than those made today and should be made anew.
     pub cheap: bool,
 }
 
@@ -44,23 +51,34 @@ pub struct Hashing {
     places: Arc<Semaphore>,
     /// Places at work.
     permits: Arc<Semaphore>,
+    /// The memory of hashes that are done, for the next ones. Left to the allocator, every thread of the pool would
+    /// keep a piece of its own: hundreds of MiB after a storm of logins.
+    memory: Arc<Mutex<Vec<Vec<Block>>>>,
 }
 
 impl Hashing {
-    /// So many hashes at the same time.
+    /// One hash a core at the same time, and never more than four.
     pub fn new(cores: usize) -> Self {
+        let at_once = cores.clamp(1, AT_ONCE);
         Self {
-            places: Arc::new(Semaphore::new(cores + QUEUE)),
-            permits: Arc::new(Semaphore::new(cores)),
+            places: Arc::new(Semaphore::new(at_once + QUEUE)),
+            permits: Arc::new(Semaphore::new(at_once)),
+            memory: Arc::default(),
         }
     }
 
     /// The text that is stored for a password (PHC string format).
     pub async fn hash(&self, password: &str) -> Result<String> {
         let password = normal(password);
-        self.run(move || {
-            let hash = hasher()?.hash_password(password.as_bytes());
-            Ok(hash.map_err(Problem::internal)?.to_string())
+        self.run(move |memory| {
+            let mut salt = [0; SALT_BYTES];
+            rand::rng().fill_bytes(&mut salt);
+            let recipe = Recipe::today()?;
+            let out = recipe.cook(password.as_bytes(), &salt, Params::DEFAULT_OUTPUT_LEN, memory)?;
+            let (salt, out) = (STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(out));
+            Ok(format!(
+                "$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}${salt}${out}"
+            ))
         })
         .await
     }
@@ -69,35 +87,30 @@ impl Hashing {
     /// does not tell whether there is an account.
     pub async fn check(&self, password: &str, stored: Option<String>) -> Result<Checked> {
         let password = normal(password);
-        self.run(move || {
-            let Some(stored) = stored else {
-                // A stand-in of today's cost; whatever comes out is thrown away.
-                let mut out = [0; Params::DEFAULT_OUTPUT_LEN];
-                let worked = hasher()?.hash_password_into(password.as_bytes(), b"no such account.", &mut out);
+        self.run(move |memory| match &stored {
+            Some(stored) => compare(password.as_bytes(), stored, memory),
+            None => {
+                let recipe = Recipe::today()?;
+                let out = recipe.cook(
+                    password.as_bytes(),
+                    b"no such account!",
+                    Params::DEFAULT_OUTPUT_LEN,
+                    memory,
+                )?;
                 std::hint::black_box(out);
-                worked.map_err(Problem::internal)?;
-                return Ok(Checked {
+                Ok(Checked {
                     right: false,
                     cheap: false,
-                });
-            };
-            let stored = PasswordHash::new(&stored).map_err(Problem::internal)?;
-            match hasher()?.verify_password(password.as_bytes(), &stored) {
-                Ok(()) => Ok(Checked {
-                    right: true,
-                    cheap: is_cheap(&stored),
-                }),
-                Err(password_hash::Error::PasswordInvalid) => Ok(Checked {
-                    right: false,
-                    cheap: false,
-                }),
-                Err(error) => Err(Problem::internal(error)),
+                })
             }
         })
         .await
     }
 
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Vec<Block>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
             Problem::new(Code::Unavailable, "Too many people sign in just now: try again.").header("Retry-After", "2")
         })?;
@@ -105,28 +118,83 @@ impl Hashing {
             .acquire_owned()
             .await
             .map_err(Problem::internal)?;
+        let shared = Arc::clone(&self.memory);
         let joined = tokio::task::spawn_blocking(move || {
             // Held by the work itself: a client that goes away does not free a place that is still used.
             let _held = (place, permit);
-            work()
+            let pieces = || shared.lock().unwrap_or_else(PoisonError::into_inner);
+            let taken = pieces().pop();
+            let mut memory = taken.unwrap_or_default();
+            let result = work(&mut memory);
+            pieces().push(memory);
+            result
         });
         joined.await.map_err(Problem::internal)?
     }
 }
 
-fn hasher() -> Result<Argon2<'static>> {
-    let params = Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(Problem::internal)?;
-    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+/// How a hash is made.
+struct Recipe {
+    algorithm: Algorithm,
+    version: Version,
+    params: Params,
 }
 
-/// Whether a stored hash took less work than today's.
-fn is_cheap(stored: &PasswordHash) -> bool {
-    match Params::try_from(stored) {
-        Ok(params) => {
-            params.m_cost() < MEMORY_KIB || params.t_cost() < PASSES || stored.algorithm.as_str() != "argon2id"
-        }
-        Err(_) => true,
+impl Recipe {
+    /// How hashes are made now.
+    fn today() -> Result<Self> {
+        Ok(Self {
+            algorithm: Algorithm::Argon2id,
+            version: Version::V0x13,
+            params: Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(Problem::internal)?,
+        })
     }
+
+    /// How a stored hash was made.
+    fn of(stored: &PasswordHash) -> Result<Self> {
+        let version = stored.version.unwrap_or(Version::V0x13.into());
+        Ok(Self {
+            algorithm: Algorithm::try_from(stored.algorithm.as_str()).map_err(Problem::internal)?,
+            version: Version::try_from(version).map_err(Problem::internal)?,
+            params: Params::try_from(stored).map_err(Problem::internal)?,
+        })
+    }
+
+    /// Whether it takes less work than today's.
+    fn is_cheap(&self) -> bool {
+        self.params.m_cost() < MEMORY_KIB
+            || self.params.t_cost() < PASSES
+            || self.algorithm != Algorithm::Argon2id
+            || self.version != Version::V0x13
+    }
+
+    fn cook(self, password: &[u8], salt: &[u8], length: usize, memory: &mut Vec<Block>) -> Result<Vec<u8>> {
+        let blocks = self.params.block_count();
+        if memory.len() < blocks {
+            memory.resize(blocks, Block::new());
+        }
+        let mut out = vec![0; length];
+        Argon2::new(self.algorithm, self.version, self.params)
+            .hash_password_into_with_memory(password, salt, &mut out, &mut memory[..blocks])
+            .map_err(Problem::internal)?;
+        Ok(out)
+    }
+}
+
+fn compare(password: &[u8], stored: &str, memory: &mut Vec<Block>) -> Result<Checked> {
+    let stored = PasswordHash::new(stored).map_err(Problem::internal)?;
+    let recipe = Recipe::of(&stored)?;
+    let cheap = recipe.is_cheap();
+    let (Some(salt), Some(right)) = (&stored.salt, &stored.hash) else {
+        return Err(Problem::internal("a stored password has no salt or no hash"));
+    };
+    let out = recipe.cook(password, salt, right.len(), memory)?;
+    // Compared in constant time.
+    let right = Output::new(&out).map_err(Problem::internal)? == *right;
+    Ok(Checked {
+        right,
+        cheap: right && cheap,
+    })
 }
 
 /// The form in which a password is hashed, so that one keyboard's accents equal another's: NFC, and every space a plain
@@ -296,7 +364,7 @@ fn is_guessable(password: &str, own: &[&str]) -> bool {
 fn bare(text: &str) -> Vec<char> {
     fold(text)
         .chars()
-        .filter(|c| !c.is_whitespace() && !matches!(c, '-' | '_' | '.' | ',' | '@' | '/'))
+        .filter(|c| !c.is_whitespace() && !matches!(c, '-' | '_' | '.' | ',' | '/'))
         .collect()
 }
 
@@ -306,7 +374,7 @@ fn unmasked(c: char) -> char {
         '0' => 'o',
         '1' | '!' | '|' => 'i',
         '3' => 'e',
-        '4' => 'a',
+        '4' | '@' => 'a',
         '5' | '$' => 's',
         '7' => 't',
         other => other,
@@ -437,7 +505,8 @@ mod tests {
             Version::V0x13,
             Params::new(8 * 1024, 1, 1, None).expect("parameters"),
         );
-        let stored = cheap.hash_password(b"correct horse").expect("a hash").to_string();
+        let stored = argon2::PasswordHasher::hash_password(&cheap, b"correct horse").expect("a hash");
+        let stored = stored.to_string();
         let checked = Hashing::new(1)
             .check("correct horse", Some(stored))
             .await

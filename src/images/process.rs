@@ -17,9 +17,8 @@ mod webp;
 
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 
 use bytes::Bytes;
 use image::metadata::Orientation;
@@ -233,12 +232,17 @@ struct Stripped {
     colour: Vec<u8>,
 }
 
+/// Whether a file that begins like this is one of the five kinds; the rest is judged by [`process`].
+pub fn is_known(head: &[u8]) -> bool {
+    Kind::of(head).is_some()
+}
+
 /// Checks a spooled upload, frees it of location and device data and turns it upright.
 ///
 /// # Errors
 ///
 /// [`Rejected`] with its code and a sentence for the sender.
-pub fn process(input: &Path, limits: &Limits) -> Result<Processed, Rejected> {
+pub fn process(input: &mut File, limits: &Limits) -> Result<Processed, Rejected> {
     process_bytes(&read(input, limits)?, limits)
 }
 
@@ -281,7 +285,7 @@ fn finish(kind: Kind, data: &[u8], limits: &Limits) -> Result<Processed, Rejecte
     })
 }
 
-fn read(input: &Path, limits: &Limits) -> Result<Vec<u8>, Rejected> {
+fn read(file: &mut File, limits: &Limits) -> Result<Vec<u8>, Rejected> {
     let unreadable = |error: std::io::Error| {
         tracing::error!(%error, "a spooled upload could not be read");
         Rejected {
@@ -289,7 +293,7 @@ fn read(input: &Path, limits: &Limits) -> Result<Vec<u8>, Rejected> {
             detail: "The upload could not be read back.".into(),
         }
     };
-    let file = File::open(input).map_err(unreadable)?;
+    file.rewind().map_err(unreadable)?;
     let size = file.metadata().map_err(unreadable)?.len();
     if size > limits.max_bytes {
         return Err(file_too_large(limits));

@@ -1,3 +1,190 @@
+//! How files are served: by their key, for ever the same, and never as anything that could run.
+
+use std::ops::Range;
+
+use actix_web::body::SizedStream;
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder, get};
+use futures_util::stream;
+use http_range::{HttpRange, HttpRangeParseError};
 use utoipa_actix_web::service_config::ServiceConfig;
-/// Mounts.
-pub fn mount(_: &mut ServiceConfig<'_>) {}
+
+use super::{Binary, content_type};
+use crate::app::State;
+use crate::error::{Code, Problem, Result};
+use crate::request::HeadOnly;
+
+/// Mounts the handlers.
+pub fn mount(config: &mut ServiceConfig<'_>) {
+    config.service(get_media);
+}
+
+/// Get an image file.
+///
+/// Take the address from JSON (`url`, `srcset`): it cannot be guessed and its content never changes, so caches may keep
+/// it for good. One range of bytes may be asked for; several are answered with the whole file. Query parameters are
+/// ignored.
+#[utoipa::path(
+    tag = "media",
+    params(
+        ("folder" = String, Path, description = "First part of the file's key.", example = "3f"),
+        ("file" = String, Path, description = "The file's name.", example = "3f9c2b1e5a7d4c60b8e21d0f6a9b3c47.jpg"),
+        ("Range" = Option<String>, Header, description = "A part of the file (RFC 9110).", example = "bytes=0-1023"),
+    ),
+    responses(
+        (
+            status = 200, description = "The file.",
+            content(
+                (Binary = "image/avif"), (Binary = "image/gif"), (Binary = "image/jpeg"), (Binary = "image/png"), (Binary = "image/webp"),
+            ),
+            headers(
+                ("ETag" = String, description = "Names the file, for `If-None-Match` and `If-Range`."),
+                ("Cache-Control" = String, description = "`public, max-age=31536000, immutable`."),
+                ("Accept-Ranges" = String, description = "`bytes`."),
+            )
+        ),
+        (
+            status = 206, description = "The part that was asked for.",
+            content(
+                (Binary = "image/avif"), (Binary = "image/gif"), (Binary = "image/jpeg"), (Binary = "image/png"), (Binary = "image/webp"),
+            ),
+            headers(("Content-Range" = String, description = "Which part of how many bytes."))
+        ),
+        (status = 304, description = "What you have is the file (`If-None-Match`)."),
+        (status = 416, description = "The range lies outside the file; `Content-Range` says how long it is."),
+    )
+)]
+#[get("/media/{folder}/{file}")]
+async fn get_media(app: State, req: HttpRequest) -> Result<HttpResponse> {
+    let missing = || Problem::not_found("file");
+    let part = |name| req.match_info().get(name).unwrap_or("");
+    let (folder, file) = (part("folder"), part("file"));
+    let (name, extension) = file.rsplit_once('.').ok_or_else(missing)?;
+    let media_type = content_type(extension);
+    let key = format!("{folder}/{file}");
+    let tag = format!("\"{name}\"");
+    let head_only = req.extensions().get::<HeadOnly>().is_some();
+
+    let asked = asked_range(req.headers(), &tag).filter(|_| !head_only);
+    let fresh = is_known(req.headers(), &tag);
+    if !fresh && !head_only && asked.is_none() {
+        let object = app.media.get(&key, None).await?.ok_or_else(missing)?;
+        return Ok(headed(HttpResponse::Ok(), &tag)
+            .content_type(media_type)
+            .body(object.bytes));
+    }
+    let size = app.media.size(&key).await?.ok_or_else(missing)?;
+    if fresh {
+        return Ok(headed(HttpResponse::NotModified(), &tag).finish());
+    }
+    let Some(asked) = asked.filter(|_| !head_only) else {
+        let nothing = SizedStream::new(size, stream::empty::<Result<bytes::Bytes, Problem>>());
+        return Ok(headed(HttpResponse::Ok(), &tag).content_type(media_type).body(nothing));
+    };
+    match range_of(asked, size) {
+        Wanted::All => {
+            let object = app.media.get(&key, None).await?.ok_or_else(missing)?;
+            Ok(headed(HttpResponse::Ok(), &tag)
+                .content_type(media_type)
+                .body(object.bytes))
+        }
+        Wanted::Part(range) => {
+            let object = app.media.get(&key, Some(range)).await?.ok_or_else(missing)?;
+            let (start, end) = (object.range.start, object.range.end.saturating_sub(1));
+            Ok(headed(HttpResponse::PartialContent(), &tag)
+                .insert_header((header::CONTENT_RANGE, format!("bytes {start}-{end}/{}", object.size)))
+                .content_type(media_type)
+                .body(object.bytes))
+        }
+        Wanted::Nothing => Err(Problem::new(
+            Code::RangeNotSatisfiable,
+            format!("The file has {size} bytes; the range lies behind them."),
+        )
+        .header("Content-Range", format!("bytes */{size}"))),
+    }
+}
+
+/// What every answer that speaks of the file says: keep it for good, run nothing of it, show it on any page.
+fn headed(mut response: HttpResponseBuilder, tag: &str) -> HttpResponseBuilder {
+    response
+        .insert_header((header::ETAG, tag))
+        .insert_header((header::CACHE_CONTROL, "public, max-age=31536000, immutable"))
+        .insert_header((header::ACCEPT_RANGES, "bytes"))
+        .insert_header((header::CONTENT_DISPOSITION, "inline"))
+        .insert_header((header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"))
+        .insert_header((
+            HeaderName::from_static("cross-origin-resource-policy"),
+            HeaderValue::from_static("cross-origin"),
+        ));
+    response
+}
+
+/// `If-None-Match` names the file (RFC 9110 §13.1.2, weak comparison).
+fn is_known(headers: &HeaderMap, tag: &str) -> bool {
+    headers
+        .get_all(header::IF_NONE_MATCH)
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(','))
+        .map(|given| given.trim().trim_start_matches("W/"))
+        .any(|given| given == "*" || given == tag)
+}
+
+/// The range that is asked for, if the condition of `If-Range` holds (strong comparison; we give no dates).
+fn asked_range<'h>(headers: &'h HeaderMap, tag: &str) -> Option<&'h str> {
+    let mut ranges = headers.get_all(header::RANGE);
+    let range = ranges.next()?.to_str().ok()?;
+    let holds = headers
+        .get(header::IF_RANGE)
+        .is_none_or(|value| value.as_bytes() == tag.as_bytes());
+    (holds && ranges.next().is_none()).then_some(range)
+}
+
+/// What a `Range` asks for.
+#[derive(Debug, PartialEq, Eq)]
+enum Wanted {
+    /// Everything: several ranges, another unit, or what cannot be read, all of which may be ignored.
+    All,
+    /// These bytes.
+    Part(Range<u64>),
+    /// Bytes behind the end.
+    Nothing,
+}
+
+fn range_of(asked: &str, size: u64) -> Wanted {
+    if asked.contains(',') {
+        return Wanted::All;
+    }
+    match HttpRange::parse(asked, size).as_deref() {
+        Ok([one]) => Wanted::Part(one.start..one.start + one.length),
+        Ok(_) | Err(HttpRangeParseError::InvalidRange) => Wanted::All,
+        Err(HttpRangeParseError::NoOverlap) => Wanted::Nothing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_range_is_served_and_the_rest_is_ignored() {
+        for (asked, wanted) in [
+            ("bytes=0-9", Wanted::Part(0..10)),
+            ("bytes=90-", Wanted::Part(90..100)),
+            ("bytes=90-1000", Wanted::Part(90..100)),
+            ("bytes=-10", Wanted::Part(90..100)),
+            ("bytes=-1000", Wanted::Part(0..100)),
+            ("bytes=99-99", Wanted::Part(99..100)),
+            ("bytes=100-", Wanted::Nothing),
+            ("bytes=-0", Wanted::Nothing),
+            ("bytes=0-1,5-6", Wanted::All),
+            ("bytes=9-0", Wanted::All),
+            ("bytes=a-b", Wanted::All),
+            ("bytes=", Wanted::All),
+            ("lines=0-9", Wanted::All),
+            ("bytes=18446744073709551616-", Wanted::All),
+            ("bytes=0-18446744073709551615", Wanted::Part(0..100)),
+        ] {
+            assert_eq!(range_of(asked, 100), wanted, "{asked}");
+        }
+    }
+}

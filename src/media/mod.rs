@@ -19,6 +19,11 @@ use object_store::{
     BackoffConfig, ClientOptions, GetOptions, GetRange, ObjectStore, ObjectStoreExt as _, PutPayload, RetryConfig,
 };
 
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
+use utoipa::openapi::{RefOr, Schema};
+
+use crate::error::{Code, Problem};
+
 /// A connection that is not made in this time will not be.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// No request waits longer for the store, retries included.
@@ -95,6 +100,37 @@ fn is_disk_full(error: &object_store::Error) -> bool {
     }
     false
 }
+
+impl From<MediaError> for Problem {
+    fn from(error: MediaError) -> Self {
+        let cause = error
+            .cause
+            .as_deref()
+            .map_or(error.public.to_owned(), ToString::to_string);
+        if error.full {
+            Self::new(Code::StorageFull, error.public).because(cause)
+        } else {
+            Self::new(Code::Unavailable, error.public)
+                .header("Retry-After", "5")
+                .because(cause)
+        }
+    }
+}
+
+/// The bytes of a file, for the documents.
+pub enum Binary {}
+
+impl utoipa::PartialSchema for Binary {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)))
+            .description(Some("The bytes of a file."))
+            .into()
+    }
+}
+
+impl utoipa::ToSchema for Binary {}
 
 /// A stored file, or the part of it that was asked for.
 #[derive(Debug, Clone)]

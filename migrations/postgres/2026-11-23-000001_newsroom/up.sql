@@ -81,7 +81,7 @@ CREATE INDEX tags_by_name ON tags (name_key, id);
 CREATE TABLE images (
     id TEXT COLLATE "C" PRIMARY KEY NOT NULL,
     file_key TEXT COLLATE "C" NOT NULL,
-    filename TEXT NOT NULL,
+    filename TEXT COLLATE "C" NOT NULL,
     alt TEXT,
     credit TEXT,
     caption TEXT,

@@ -14,6 +14,8 @@ use image::{
     AnimationDecoder, DynamicImage, Frames, GenericImageView, GrayImage, ImageDecoder, ImageEncoder, ImageError,
     ImageFormat, Pixel, RgbImage,
 };
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
@@ -25,12 +27,14 @@ const SMALL_SIDE: u32 = 100;
 /// High enough that turning a photograph cannot be seen.
 const JPEG_QUALITY: u8 = 92;
 
-/// What a page can show before the picture has arrived.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What to show before the image is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Placeholder {
-    /// A ThumbHash in base64: about 25 bytes that unfold to a blurred version.
+    /// A tiny blurred image (ThumbHash, in Base64).
+    #[schema(example = "1QcSHQRnh493V4dIh4eXh1h4kJUI")]
     pub thumbhash: String,
-    /// `#rrggbb`, the colour that most of the picture has.
+    /// The colour that covers most of it.
+    #[schema(example = "#5a7d4e")]
     pub dominant_color: String,
 }
 

@@ -237,20 +237,19 @@ fn other_varieties_are_kept_as_they_are() {
 }
 
 #[test]
-fn a_spooled_file_is_read_and_a_missing_one_is_our_fault() {
+fn a_spooled_file_is_read_and_an_unreadable_one_is_our_fault() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("upload");
     std::fs::write(&file, jpeg()).unwrap();
-    assert!(process(&file, &Limits::default()).is_ok());
+    let open = || std::fs::File::open(&file).unwrap();
+    assert!(process(&mut open(), &Limits::default()).is_ok());
     let small = Limits {
         max_bytes: 100,
         ..Limits::default()
     };
-    assert_eq!(process(&file, &small).unwrap_err().code, "image_too_large");
-    assert_eq!(
-        process(&folder.path().join("none"), &small).unwrap_err().code,
-        "internal_error"
-    );
+    assert_eq!(process(&mut open(), &small).unwrap_err().code, "image_too_large");
+    let mut write_only = std::fs::File::create(folder.path().join("none")).unwrap();
+    assert_eq!(process(&mut write_only, &small).unwrap_err().code, "internal_error");
 }
 
 /// Real files from elsewhere, when a folder of them is given: for use by hand.
@@ -261,7 +260,7 @@ fn a_folder_of_pictures() {
     for entry in std::fs::read_dir(std::env::var("PICTURES").unwrap()).unwrap() {
         let path = entry.unwrap().path();
         let start = Instant::now();
-        match process(&path, &Limits::default()) {
+        match process(&mut std::fs::File::open(&path).unwrap(), &Limits::default()) {
             Ok(done) => {
                 std::fs::write(out.join(path.file_name().unwrap()), &done.bytes).unwrap();
                 println!(
