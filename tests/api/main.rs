@@ -12,3 +12,18 @@
 mod support;
 
 mod articles;
+mod auth;
+// mod bad_input;
+mod body;
+mod captions;
+mod concurrency;
+mod delivery;
+mod feedback;
+mod images;
+mod lists;
+// mod operation;
+mod problems;
+// mod rights;
+mod site;
+mod taxonomy;
+mod tokens;

@@ -4,6 +4,7 @@ pub mod client;
 pub mod contract;
 pub mod database;
 pub mod desk;
+pub mod newsroom;
 
 pub use client::{Ask, Person, Reply};
 pub use desk::{Desk, Server, newsdesk};
@@ -39,8 +40,8 @@ pub fn runtime() -> tokio::runtime::Runtime {
 }
 
 /// Waits for all, in order.
-pub async fn all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
-    futures_util::future::join_all(futures).await
+pub async fn all<F: IntoFuture>(asked: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+    futures_util::future::join_all(asked.into_iter().map(F::into_future)).await
 }
 
 /// What a test says a merge patch or a filter with, in short.
