@@ -179,7 +179,7 @@ fn face(api: &Value, name: &str) -> Value {
             "title": title,
             "description": about,
             "version": env!("CARGO_PKG_VERSION"),
-            "contact": { "name": "newsdesk", "url": "https://newsdesk.invalid/" },
+            "contact": { "name": "newsdesk" },
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" }
         },
         "servers": [{ "url": "/", "description": "The instance that serves this document." }],
@@ -321,7 +321,7 @@ fn complete(operation: &mut Value, path: &str, method: &str, management: bool) {
 }
 
 /// Management operations that need no token.
-const OPEN: &[&str] = &[
+pub const OPEN: &[&str] = &[
     "/management/v1/auth/login",
     "/management/v1/auth/refresh",
     "/management/v1/auth/logout",
