@@ -138,8 +138,10 @@ async fn signed_in(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     if !openapi::OPEN.contains(&req.path()) {
-        let caller = req.extract::<Caller>().await?;
-        req.extensions_mut().insert(caller);
+        match req.extract::<Caller>().await {
+            Ok(caller) => _ = req.extensions_mut().insert(caller),
+            Err(problem) => return Ok(req.into_response(HttpResponse::from_error(problem))),
+        }
     }
     next.call(req).await.map(ServiceResponse::map_into_boxed_body)
 }
@@ -206,7 +208,18 @@ async fn surround(
     };
     let mut response = match result {
         Ok(Ok(response)) => response,
-        Ok(Err(error)) => return Err(Finished::new(&error.into(), &public_url, &path, &request_id).into()),
+        Ok(Err(error)) => {
+            let problem = Problem::from(error);
+            log(
+                &method,
+                logged,
+                problem.status_code(),
+                start,
+                &request_id,
+                Some(&problem),
+            );
+            return Err(Finished::new(&problem, &public_url, &path, &request_id).into());
+        }
         Err(panic) => {
             let problem = Problem::internal(format!("a handler panicked: {}", panic_text(&*panic)));
             log(
@@ -353,7 +366,7 @@ fn plain(status: StatusCode) -> Problem {
 }
 
 fn log(method: &Method, path: &str, status: StatusCode, start: Instant, request_id: &str, problem: Option<&Problem>) {
-    let ms = start.elapsed().as_secs_f64() * 1000.0;
+    let ms = start.elapsed().as_micros() as f64 / 1000.0;
     let (status, method) = (status.as_u16(), method.as_str());
     let code = problem.map(|problem| problem.code().as_str());
     match problem.and_then(Problem::cause) {
@@ -370,6 +383,7 @@ struct Finished {
     status: StatusCode,
     body: String,
     request_id: String,
+    headers: header::HeaderMap,
 }
 
 impl Finished {
@@ -378,6 +392,11 @@ impl Finished {
             status: problem.status_code(),
             body: problem.to_json(public_url, path, request_id).to_string(),
             request_id: request_id.to_owned(),
+            headers: {
+                let mut headers = header::HeaderMap::new();
+                set_headers(&mut headers, problem);
+                headers
+            },
         }
     }
 }
@@ -394,7 +413,11 @@ impl ResponseError for Finished {
     }
 
     fn error_response(&self) -> HttpResponse<BoxBody> {
-        HttpResponse::build(self.status)
+        let mut response = HttpResponse::build(self.status);
+        for (name, value) in &self.headers {
+            response.insert_header((name.clone(), value.clone()));
+        }
+        response
             .content_type("application/problem+json")
             .insert_header(("X-Request-Id", self.request_id.as_str()))
             .insert_header((header::CACHE_CONTROL, "no-store"))
