@@ -228,6 +228,9 @@ async fn surround(
         headers.insert(HeaderName::from_static("x-request-id"), value);
     }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if !path.starts_with("/management/") {
+        open_to_all(headers);
+    }
     if !headers.contains_key(header::CACHE_CONTROL)
         && let Some(rule) = cache_rule(&path, status)
     {
@@ -235,6 +238,28 @@ async fn surround(
     }
     log(&method, &path, status, start, &request_id, problem.as_ref());
     Ok(response)
+}
+
+/// Outside of management every web origin gets the same answer, also one that named none: `*`, and no `Vary` by origin,
+/// so that shared caches keep one copy and never one that a browser would refuse.
+fn open_to_all(headers: &mut header::HeaderMap) {
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    let by_origin = |name: &&str| {
+        let name = name.to_ascii_lowercase();
+        name == "origin" || name.starts_with("access-control-request-")
+    };
+    let lines: Vec<HeaderValue> = headers.get_all(header::VARY).cloned().collect();
+    let names = lines
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(','));
+    let kept: Vec<&str> = names.map(str::trim).filter(|name| !by_origin(name)).collect();
+    headers.remove(header::VARY);
+    if let Ok(value) = HeaderValue::from_str(&kept.join(", "))
+        && !kept.is_empty()
+    {
+        headers.insert(header::VARY, value);
+    }
 }
 
 /// Caching of answers that did not say themselves.
