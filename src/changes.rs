@@ -41,6 +41,13 @@ pub fn key(kind: char, id: &Id) -> String {
     format!("{kind}{}", &digits[digits.len() - 11..])
 }
 
+/// When the public truth last changed. A list is made of what is in it and of what has left it, so its `Last-Modified`
+/// is not older than this.
+pub fn newest(conn: &mut Conn) -> Result<Option<Time>> {
+    let last = changes::table.order(changes::seq.desc()).select(changes::at_ms);
+    Ok(last.first(conn).optional()?)
+}
+
 /// Numbers the changes and writes them. Called once, as the last statements of a transaction.
 pub fn flush(conn: &mut Conn, pending: Vec<Change>, now: Time) -> Result<()> {
     if pending.is_empty() {
@@ -64,13 +71,4 @@ pub fn flush(conn: &mut Conn, pending: Vec<Change>, now: Time) -> Result<()> {
             .execute(conn)?;
     }
     Ok(())
-}
-
-/// When the newest public change was made; lists and whatever can lose a part take their date from it.
-pub fn newest(conn: &mut Conn) -> Result<Option<Time>> {
-    Ok(changes::table
-        .order(changes::seq.desc())
-        .select(changes::at_ms)
-        .first(conn)
-        .optional()?)
 }

@@ -158,16 +158,16 @@ pub fn deliver(req: &HttpRequest, made: Made) -> HttpResponse {
     if let Some(time) = modified {
         response.insert_header((header::LAST_MODIFIED, httpdate::fmt_http_date(time.to_chrono().into())));
     }
-    if !made.keys.is_empty() {
-        response.insert_header(("Surrogate-Key", surrogate_keys(made.keys)));
-    }
+    // The site's settings are part of every answer, so its key comes first and is never cut off.
+    let keys = std::iter::once("site".to_owned()).chain(made.keys);
+    response.insert_header(("Surrogate-Key", surrogate_keys(keys)));
     if let Some(link) = made.link {
         response.insert_header((header::LINK, link));
     }
     response.content_type(made.media_type).body(made.body)
 }
 
-fn surrogate_keys(keys: Vec<String>) -> String {
+fn surrogate_keys(keys: impl Iterator<Item = String>) -> String {
     let mut line = String::new();
     for key in keys {
         if line.len() + key.len() + 1 > KEYS_LIMIT {

@@ -499,6 +499,7 @@ pub fn insert_once(conn: &mut Conn, statement: &str, values: &[Value<'_>]) -> Re
 }
 
 /// A value for [`insert_once`].
+#[derive(Debug, Clone, Copy)]
 pub enum Value<'v> {
     /// Text.
     Text(&'v str),

@@ -73,7 +73,7 @@ codes! {
     TranslationExists "translation_exists" 409 "This story already has an article in that language.";
     LeadExists "lead_exists" 409 "The article already has a lead image.";
     LastAdmin "last_admin" 409 "The last working admin has to stay.";
-    NotPublishable "not_publishable" 409 "The sender did not allow publishing this message.";
+    NotPublishable "not_publishable" 409 "This message cannot be shown to readers.";
     FeedbackClosed "feedback_closed" 409 "This story takes no feedback.";
     IdempotencyInProgress "idempotency_in_progress" 409 "A request with this Idempotency-Key is still running.";
     Gone "gone" 410 "It was public once and has been withdrawn.";

@@ -56,6 +56,13 @@ impl Answer {
         }
     }
 
+    /// Puts a body in the place of the one it was kept with: an answer that must not be kept whole is completed after
+    /// its transaction.
+    pub fn body(mut self, value: &impl Serialize) -> Result<Self> {
+        self.body = serde_json::to_string(value).map_err(Problem::internal)?;
+        Ok(self)
+    }
+
     /// Adds the item's entity tag.
     pub fn version(self, version: i64) -> Self {
         self.header("ETag", version_tag(version))

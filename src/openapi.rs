@@ -12,7 +12,7 @@ use utoipa::OpenApi as _;
 use utoipa_actix_web::AppExt;
 
 use crate::error::{FieldError, ProblemSchema, UsedBy};
-use crate::server;
+use crate::{docs, server};
 
 mod downgrade;
 
@@ -55,8 +55,11 @@ pub fn allowed_methods(path: &str) -> Vec<&'static str> {
                 .zip(&parts)
                 .all(|(want, part)| want == part || (want.starts_with('{') && !part.is_empty()))
     };
-    let found = documents().routes.iter().find(|(pattern, _)| matches(pattern));
-    found.map(|(_, methods)| methods.clone()).unwrap_or_default()
+    match documents().routes.iter().find(|(pattern, _)| matches(pattern)) {
+        Some((_, methods)) => methods.clone(),
+        None if docs::knows(path) => vec!["GET", "HEAD", "OPTIONS"],
+        None => Vec::new(),
+    }
 }
 
 fn documents() -> &'static Documents {
@@ -239,6 +242,11 @@ fn complete(operation: &mut Value, path: &str, method: &str, management: bool) {
             .any(|parameter| parameter["name"] == name)
     };
     let (if_match, idempotent) = (has("If-Match"), has("Idempotency-Key"));
+    let guarded = operation["parameters"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .any(|parameter| parameter["name"] == "If-Match" && parameter["required"] == true);
     let in_path = path.contains('{');
     let body = operation.get("requestBody").is_some();
     let queries = operation["parameters"]
@@ -267,7 +275,10 @@ fn complete(operation: &mut Value, path: &str, method: &str, management: bool) {
         refusals.extend([400, 409, 422]);
     }
     if if_match {
-        refusals.extend([400, 412, 428]);
+        refusals.extend([400, 412]);
+    }
+    if guarded {
+        refusals.insert(428);
     }
     if !open && method != "get" {
         refusals.extend([403, 507]);
@@ -344,6 +355,9 @@ fn headers_of(status: u16, response: &Value, management: bool, path: &str) -> Ma
             if status == 201 {
                 add("Location", "The new item's address.");
             }
+        }
+        200 if !management && path.starts_with("/delivery/v1/feedback/") => {
+            add("Cache-Control", "Always `private, no-store`.");
         }
         200 if !management && path.starts_with("/delivery/") => {
             add("ETag", "A hash of the content, for `If-None-Match`.");

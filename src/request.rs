@@ -462,6 +462,7 @@ pub struct IfMatchParam {
 #[allow(dead_code, reason = "a description: the header is read by IdempotencyKey")]
 pub struct IdempotencyParam {
     /// A key of your choice: the same request sent again within 24 hours does its work once and is answered alike.
-    #[param(rename = "Idempotency-Key", required = false, nullable = false, value_type = String, min_length = 1, max_length = 255, example = "8e03978e-40d5-43dd-bc93-6894a57f9324")]
+    // No example: the docs page would fill it in, and the second try of a request would be refused or replayed.
+    #[param(rename = "Idempotency-Key", required = false, nullable = false, value_type = String, min_length = 1, max_length = 255)]
     idempotency_key: Option<String>,
 }

@@ -23,10 +23,20 @@ impl Id {
         Self(uuid::Uuid::now_v7().to_string())
     }
 
+    /// The id of what there is only one of, such as the site.
+    pub fn nil() -> Self {
+        Self(uuid::Uuid::nil().to_string())
+    }
+
     /// Reads an id in canonical form; anything else is none.
     pub fn parse(text: &str) -> Option<Self> {
         let id = uuid::Uuid::try_parse(text).ok()?.to_string();
         (id == text).then_some(Self(id))
+    }
+
+    /// Twelve characters that differ from those of every other id.
+    pub fn random_end(&self) -> &str {
+        &self.0[24..]
     }
 
     /// The text.
@@ -211,6 +221,14 @@ impl<T> Patch<T> {
     pub fn apply(self, to: &mut Option<T>) {
         if let Some(value) = self.change() {
             *to = value;
+        }
+    }
+
+    /// The same patch with its value read more closely; a value that turns out empty clears.
+    pub fn map(self, read: impl FnOnce(T) -> Option<T>) -> Self {
+        match self {
+            Self::Set(value) => read(value).map_or(Self::Clear, Self::Set),
+            other => other,
         }
     }
 

@@ -633,6 +633,7 @@ pub fn translations_of(
         .filter(publications::translation_group.eq(&row.translation_group))
         .filter(publications::article_id.ne(&row.article_id))
         .order(publications::language)
+        .select(PublicationRow::as_select())
         .load(conn)?;
     let newest = rows.iter().map(|row| row.updated).max();
     let live: Vec<(PublicationRow, Card)> = rows

@@ -291,7 +291,11 @@ fn look_up(conn: &mut Conn, article: &PathRef) -> Result<Found<PublicationRow>> 
             (found.ok_or_else(missing)?, Some(slug))
         }
     };
-    let row: Option<PublicationRow> = publications::table.find(&id).first(conn).optional()?;
+    let row: Option<PublicationRow> = publications::table
+        .find(&id)
+        .select(PublicationRow::as_select())
+        .first(conn)
+        .optional()?;
     let row = row.ok_or_else(missing)?;
     if row.state != "live" {
         return Err(Problem::new(Code::Gone, "This article has been withdrawn."));
@@ -437,16 +441,24 @@ fn list(conn: &mut Conn, config: &Config, query: &ArticleQuery, start: &Start) -
     };
     let id = publications::article_id;
     let rows: Vec<PublicationRow> = match query.sort {
-        ArticleSort::PublishedAt => {
-            keyset!(filtered(), start, false, publications::published_ms, id, int).load(conn)?
-        }
-        ArticleSort::PublishedAtDown => {
-            keyset!(filtered(), start, true, publications::published_ms, id, int).load(conn)?
-        }
-        ArticleSort::UpdatedAt => keyset!(filtered(), start, false, publications::updated_ms, id, int).load(conn)?,
-        ArticleSort::UpdatedAtDown => keyset!(filtered(), start, true, publications::updated_ms, id, int).load(conn)?,
-        ArticleSort::Title => keyset!(filtered(), start, false, publications::title_key, id, text).load(conn)?,
-        ArticleSort::TitleDown => keyset!(filtered(), start, true, publications::title_key, id, text).load(conn)?,
+        ArticleSort::PublishedAt => keyset!(filtered(), start, false, publications::published_ms, id, int)
+            .select(PublicationRow::as_select())
+            .load(conn)?,
+        ArticleSort::PublishedAtDown => keyset!(filtered(), start, true, publications::published_ms, id, int)
+            .select(PublicationRow::as_select())
+            .load(conn)?,
+        ArticleSort::UpdatedAt => keyset!(filtered(), start, false, publications::updated_ms, id, int)
+            .select(PublicationRow::as_select())
+            .load(conn)?,
+        ArticleSort::UpdatedAtDown => keyset!(filtered(), start, true, publications::updated_ms, id, int)
+            .select(PublicationRow::as_select())
+            .load(conn)?,
+        ArticleSort::Title => keyset!(filtered(), start, false, publications::title_key, id, text)
+            .select(PublicationRow::as_select())
+            .load(conn)?,
+        ArticleSort::TitleDown => keyset!(filtered(), start, true, publications::title_key, id, text)
+            .select(PublicationRow::as_select())
+            .load(conn)?,
     };
     let (rows, page) = start.finish(rows, total, |row| {
         let key = match query.sort {

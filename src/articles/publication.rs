@@ -76,16 +76,13 @@ pub struct Doc {
 }
 
 /// A row of the table `publications`.
-#[derive(Debug, Clone, Queryable)]
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = publications)]
 pub struct PublicationRow {
     /// The article's id.
     pub article_id: Id,
     /// `live` or `gone`.
     pub state: String,
-    /// The revision that was published.
-    pub revision: i64,
-    /// Its hash.
-    pub content_hash: String,
     /// The public slug.
     pub slug: String,
     /// Language.
@@ -94,17 +91,18 @@ pub struct PublicationRow {
     pub translation_group: Id,
     /// Section.
     pub section_id: Option<Id>,
-    /// The source's name, folded.
-    pub source_key: Option<String>,
     /// Whether it belongs to the front page.
     pub featured: bool,
     /// Headline to sort by.
     pub title_key: String,
     /// When it was published, as readers are told.
+    #[diesel(column_name = published_ms)]
     pub published: Time,
     /// When it was first published.
+    #[diesel(column_name = first_published_ms)]
     pub first_published: Time,
     /// When readers last got something new.
+    #[diesel(column_name = updated_ms)]
     pub updated: Time,
     /// Whether readers may send feedback.
     pub feedback_open: bool,
@@ -188,7 +186,11 @@ pub fn publish(tx: &mut Tx<'_>, caller: &Caller, id: &Id, guard: &Guard, input: 
         ));
     }
     let snapshot = snapshot(tx.conn, &row)?;
-    let old: Option<PublicationRow> = publications::table.find(id).first(tx.conn).optional()?;
+    let old: Option<PublicationRow> = publications::table
+        .find(id)
+        .select(PublicationRow::as_select())
+        .first(tx.conn)
+        .optional()?;
     let was_live = old.as_ref().is_some_and(|old| old.state == "live");
     let mut keys = membership_keys(tx.conn, id, old.as_ref())?;
 
@@ -235,7 +237,10 @@ pub fn publish(tx: &mut Tx<'_>, caller: &Caller, id: &Id, guard: &Guard, input: 
     insert_parts(tx.conn, id, &card, &doc)?;
     make_public(tx.conn, id, &content.slug)?;
 
-    let new: PublicationRow = publications::table.find(id).first(tx.conn)?;
+    let new: PublicationRow = publications::table
+        .find(id)
+        .select(PublicationRow::as_select())
+        .first(tx.conn)?;
     keys.extend(membership_keys(tx.conn, id, Some(&new))?);
     keys.sort();
     keys.dedup();
@@ -368,7 +373,10 @@ fn membership_keys(conn: &mut Conn, id: &Id, row: Option<&PublicationRow>) -> Re
 
 /// Takes the publication away; readers get 410 from here on.
 fn withdraw(tx: &mut Tx<'_>, row: &mut ArticleRow) -> Result<()> {
-    let old: PublicationRow = publications::table.find(&row.id).first(tx.conn)?;
+    let old: PublicationRow = publications::table
+        .find(&row.id)
+        .select(PublicationRow::as_select())
+        .first(tx.conn)?;
     let keys = membership_keys(tx.conn, &row.id, Some(&old))?;
     remove_parts(tx.conn, &row.id)?;
     diesel::update(publications::table.find(&row.id))

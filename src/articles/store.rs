@@ -335,7 +335,7 @@ fn check_references(conn: &mut Conn, content: &Content, owner: Option<&Id>) -> R
             check.fail("/owner_id", "invalid_reference", "There is no such editor.");
         }
     }
-    let languages = crate::site::languages(conn)?;
+    let languages = crate::site::current(conn)?.languages;
     if !languages.contains(&content.language) {
         let detail = format!("The site's languages are {}.", languages.join(", "));
         check.fail("/language", "invalid_language", detail);
@@ -354,10 +354,7 @@ pub fn create(tx: &mut Tx<'_>, caller: &Caller, changes: &Changes) -> Result<Art
         lead: None,
         dateline: None,
         body: Body::default(),
-        language: crate::site::languages(tx.conn)?
-            .into_iter()
-            .next()
-            .unwrap_or_else(|| "vi".into()),
+        language: crate::site::current(tx.conn)?.default_language().to_owned(),
         section_id: None,
         tag_ids: Vec::new(),
         author_ids: Vec::new(),

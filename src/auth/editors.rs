@@ -117,7 +117,7 @@ pub struct EditorCreate {
 }
 
 /// Changes of an account; what is absent stays.
-#[derive(Clone, Deserialize, ToSchema)]
+#[derive(Clone, Deserialize, ToSchema, Default)]
 #[serde(deny_unknown_fields)]
 pub struct EditorPatch {
     /// The address to sign in with.
@@ -362,6 +362,18 @@ pub async fn create_from_command_line(app: &App, email: &str, name: &str, role: 
     let actor = Actor::system("command line");
     let editor = app.db.write(move |tx| create(tx, &actor, &new, &password_hash)).await?;
     Ok(editor.id)
+}
+
+/// Gives an account a new password without the old one: for the command line only, whoever runs it owns the database.
+pub async fn set_password(app: &App, email: &str, password: &str) -> Result<()> {
+    let email_key = email_key(email);
+    let account = app.db.read(move |conn| by_email(conn, &email_key)).await?;
+    let id = account.ok_or_else(|| Problem::not_found("editor"))?.id;
+    let hash = app.hashing.hash(password).await?;
+    let patch = EditorPatch { password: Patch::Set(password.to_owned()), ..EditorPatch::default() };
+    let actor = Actor::system("command line");
+    app.db.write(move |tx| update(tx, &actor, &id, &Guard::any(), &patch, Some(&hash))).await?;
+    Ok(())
 }
 
 /// A problem in words for a terminal: one line for each wrong thing.

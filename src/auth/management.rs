@@ -119,6 +119,7 @@ pub fn mount(config: &mut ServiceConfig<'_>) {
     responses(
         (status = 200, description = "Signed in.", body = SignedIn),
         (status = 401, description = "`invalid_credentials`: the e-mail address or the password is wrong."),
+        (status = 507, description = "There is no room left to store this."),
     )
 )]
 #[post("/auth/login")]
@@ -160,6 +161,7 @@ async fn login(app: State, req: HttpRequest, request_id: RequestId, body: Body) 
     responses(
         (status = 200, description = "New tokens.", body = SignedIn),
         (status = 401, description = "`invalid_refresh_token`: it is unknown or was used, or the session has ended."),
+        (status = 507, description = "There is no room left to store this."),
     )
 )]
 #[post("/auth/refresh")]
@@ -189,10 +191,11 @@ async fn refresh(app: State, request_id: RequestId, body: Body) -> Result<Answer
 /// Ends the session of the access token, of the refresh token, or of both; one of them is enough.
 #[utoipa::path(
     tag = "auth",
-    request_body = LogoutInput,
+    request_body(content = inline(Option<LogoutInput>), content_type = "application/json"),
     responses(
         (status = 204, description = "The session has ended."),
         (status = 401, description = "Neither token belongs to a session that goes on."),
+        (status = 507, description = "There is no room left to store this."),
     )
 )]
 #[post("/auth/logout")]

@@ -364,7 +364,7 @@ fn is_guessable(password: &str, own: &[&str]) -> bool {
 fn bare(text: &str) -> Vec<char> {
     fold(text)
         .chars()
-        .filter(|c| !c.is_whitespace() && !matches!(c, '-' | '_' | '.' | ',' | '@' | '/'))
+        .filter(|c| !c.is_whitespace() && !matches!(c, '-' | '_' | '.' | ',' | '/'))
         .collect()
 }
 
@@ -374,7 +374,7 @@ fn unmasked(c: char) -> char {
         '0' => 'o',
         '1' | '!' | '|' => 'i',
         '3' => 'e',
-        '4' => 'a',
+        '4' | '@' => 'a',
         '5' | '$' => 's',
         '7' => 't',
         other => other,

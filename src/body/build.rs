@@ -3,7 +3,8 @@
 
 use unicode_normalization::UnicodeNormalization;
 
-use super::check::{Errors, parse_caption_id};
+use super::check::parse_caption_id;
+use super::fields::Errors;
 use super::{
     Block, Divider, Embed, FieldError, Figure, LinkMark, ListKind, MAX_BLOCKS, MAX_CELLS, MAX_LEVEL, MAX_ROWS,
     MAX_SPANS, Span, Style, Table, TableCell, TableRow, TextBlock, allowed_in_text, links, new_key,
@@ -322,7 +323,8 @@ fn text_block(style: Style, list_item: Option<ListKind>, level: Option<u8>, runs
                 .map(|(_, name)| (*name).to_owned()),
         );
         if let Some((number, href)) = run.marks.link {
-            let key = match mark_defs.iter().rev().find(|(known, _)| *known == number) {
+            // The runs under one link stand side by side.
+            let key = match mark_defs.last().filter(|(known, _)| *known == number) {
                 Some((_, link)) => link.key.clone(),
                 None => {
                     let key = new_key();

@@ -1,222 +1,21 @@
 //! The door for Portable Text: from any JSON to blocks, or to the list of everything that is wrong.
 
 use std::collections::HashSet;
-use std::ops::RangeInclusive;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use unicode_normalization::UnicodeNormalization;
 use uuid::Uuid;
 
+use super::fields::{Errors, Fields, kind, list};
 use super::{
-    Block, DECORATORS, Divider, Embed, FieldError, Figure, LinkMark, ListKind, MAX_BLOCKS, MAX_CELLS, MAX_ERRORS,
-    MAX_KEY, MAX_LEVEL, MAX_ROWS, MAX_SPANS, Span, Style, Table, TableCell, TableRow, TextBlock, allowed_in_text,
-    links, new_key,
+    Block, DECORATORS, Divider, Embed, FieldError, Figure, LinkMark, ListKind, MAX_BLOCKS, MAX_CELLS, MAX_LEVEL,
+    MAX_ROWS, MAX_SPANS, Span, Style, Table, TableCell, TableRow, TextBlock, links,
 };
 
 pub(super) fn body(value: Value) -> Result<Vec<Block>, Vec<FieldError>> {
     let mut errors = Errors::default();
     let blocks = list(&mut errors, "", Some(value), 0..=MAX_BLOCKS, block);
     errors.into_result(blocks)
-}
-
-/// Collects errors up to the cap; past it, checking goes on but nothing more is written down.
-#[derive(Default)]
-pub(super) struct Errors(Vec<FieldError>);
-
-impl Errors {
-    pub(super) fn add(&mut self, pointer: impl Into<String>, code: &'static str, detail: impl Into<String>) {
-        if self.0.len() < MAX_ERRORS {
-            self.0.push(FieldError {
-                pointer: pointer.into(),
-                code,
-                detail: detail.into(),
-            });
-        }
-    }
-
-    pub(super) fn into_result<T>(self, value: T) -> Result<T, Vec<FieldError>> {
-        if self.0.is_empty() { Ok(value) } else { Err(self.0) }
-    }
-}
-
-/// One JSON object whose properties are taken out one by one, so that what is left at the end is unknown.
-struct Fields<'e> {
-    at: String,
-    map: Map<String, Value>,
-    errors: &'e mut Errors,
-}
-
-impl<'e> Fields<'e> {
-    fn new(errors: &'e mut Errors, at: &str, value: Value) -> Option<Self> {
-        match value {
-            Value::Object(map) => Some(Self {
-                at: at.to_owned(),
-                map,
-                errors,
-            }),
-            other => {
-                errors.add(
-                    at,
-                    "wrong_type",
-                    format!("an object is needed here, not {}", kind(&other)),
-                );
-                None
-            }
-        }
-    }
-
-    fn take(&mut self, name: &str) -> Option<Value> {
-        self.map.shift_remove(name)
-    }
-
-    fn add(&mut self, name: &str, code: &'static str, detail: impl Into<String>) {
-        let pointer = format!("{}/{}", self.at, name.replace('~', "~0").replace('/', "~1"));
-        self.errors.add(pointer, code, detail);
-    }
-
-    fn string(&mut self, name: &str) -> Option<String> {
-        match self.take(name)? {
-            Value::String(text) => Some(text),
-            other => {
-                self.add(
-                    name,
-                    "wrong_type",
-                    format!("a string is needed here, not {}", kind(&other)),
-                );
-                None
-            }
-        }
-    }
-
-    fn required_string(&mut self, name: &str) -> Option<String> {
-        if !self.map.contains_key(name) {
-            self.add(name, "required", format!("`{name}` is needed"));
-        }
-        self.string(name)
-    }
-
-    fn text(&mut self, name: &str) -> String {
-        let text = self.required_string(name).unwrap_or_default();
-        if text.chars().any(|c| !allowed_in_text(c)) {
-            self.add(name, "invalid_text", "control characters are not allowed");
-        }
-        text.nfc().collect()
-    }
-
-    fn key(&mut self) -> String {
-        if !self.map.contains_key("_key") {
-            return new_key();
-        }
-        let Some(key) = self.string("_key") else {
-            return String::new();
-        };
-        if key.is_empty() || key.chars().count() > MAX_KEY {
-            self.add("_key", "invalid_value", format!("a key has 1 to {MAX_KEY} characters"));
-        }
-        if key.chars().any(char::is_control) {
-            self.add("_key", "invalid_text", "control characters are not allowed");
-        }
-        key.nfc().collect()
-    }
-
-    fn one_of<T: Copy>(&mut self, name: &str, values: &[(&str, T)]) -> Option<T> {
-        let sent = self.string(name)?;
-        let found = values.iter().find(|(known, _)| *known == sent).map(|(_, value)| *value);
-        if found.is_none() {
-            let known: Vec<&str> = values.iter().map(|(known, _)| *known).collect();
-            self.add(name, "invalid_value", format!("one of {} is needed", known.join(", ")));
-        }
-        found
-    }
-
-    /// The `_type` of an object that can only be one thing.
-    fn expect_type(&mut self, expected: &str) {
-        if let Some(sent) = self.required_string("_type")
-            && sent != expected
-        {
-            self.add("_type", "unknown_type", format!("only `{expected}` is known here"));
-        }
-    }
-
-    fn list<T: Keyed>(
-        &mut self,
-        name: &str,
-        counts: RangeInclusive<usize>,
-        item: fn(&mut Errors, &str, Value) -> Option<T>,
-    ) -> Vec<T> {
-        let value = self.take(name);
-        list(self.errors, &format!("{}/{name}", self.at), value, counts, item)
-    }
-
-    fn finish(mut self) {
-        let unknown: Vec<String> = self.map.keys().cloned().collect();
-        for name in unknown {
-            self.add(&name, "unknown_field", "no such property here");
-        }
-    }
-}
-
-/// What stands in a list and must have a key of its own there.
-trait Keyed {
-    fn key(&self) -> &str;
-}
-
-macro_rules! keyed {
-    ($($kind:ty),*) => { $(impl Keyed for $kind { fn key(&self) -> &str { &self.key } })* };
-}
-keyed!(Span, LinkMark, TableRow, TableCell);
-
-impl Keyed for Block {
-    fn key(&self) -> &str {
-        Block::key(self)
-    }
-}
-
-fn list<T: Keyed>(
-    errors: &mut Errors,
-    at: &str,
-    value: Option<Value>,
-    counts: RangeInclusive<usize>,
-    item: fn(&mut Errors, &str, Value) -> Option<T>,
-) -> Vec<T> {
-    let items = match value {
-        None => {
-            errors.add(at, "required", "a list is needed here");
-            return Vec::new();
-        }
-        Some(Value::Array(items)) => items,
-        Some(other) => {
-            errors.add(at, "wrong_type", format!("a list is needed here, not {}", kind(&other)));
-            return Vec::new();
-        }
-    };
-    if items.len() > *counts.end() {
-        errors.add(
-            at,
-            "too_many",
-            format!("{} where at most {} are allowed", items.len(), counts.end()),
-        );
-        return Vec::new();
-    }
-    if items.len() < *counts.start() {
-        errors.add(at, "invalid_value", format!("at least {} needed", counts.start()));
-    }
-    let mut seen = HashSet::new();
-    let mut parsed = Vec::with_capacity(items.len());
-    for (index, value) in items.into_iter().enumerate() {
-        let at = format!("{at}/{index}");
-        let Some(item) = item(errors, &at, value) else { continue };
-        // An empty key is one that was reported already.
-        if !item.key().is_empty() && !seen.insert(item.key().to_owned()) {
-            errors.add(
-                format!("{at}/_key"),
-                "duplicate_key",
-                "another one here has the same key",
-            );
-        }
-        parsed.push(item);
-    }
-    parsed
 }
 
 fn block(errors: &mut Errors, at: &str, value: Value) -> Option<Block> {
@@ -257,11 +56,11 @@ fn text_block(fields: &mut Fields<'_>) -> TextBlock {
     const KINDS: [(&str, ListKind); 2] = [("bullet", ListKind::Bullet), ("number", ListKind::Number)];
     let key = fields.key();
     let style = fields.one_of("style", &STYLES).unwrap_or(Style::Normal);
-    let listed = fields.map.contains_key("listItem");
+    let listed = fields.has("listItem");
     let list_item = fields.one_of("listItem", &KINDS);
     let level = level(fields, listed);
     let children = fields.list("children", 0..=MAX_SPANS, span);
-    let mark_defs = if fields.map.contains_key("markDefs") {
+    let mark_defs = if fields.has("markDefs") {
         fields.list("markDefs", 0..=MAX_SPANS, link_mark)
     } else {
         Vec::new()
@@ -311,27 +110,25 @@ fn check_marks(fields: &mut Fields<'_>, children: &[Span], mark_defs: &[LinkMark
     let links: HashSet<&str> = mark_defs.iter().map(|link| link.key.as_str()).collect();
     for (index, link) in mark_defs.iter().enumerate() {
         if DECORATORS.contains(&link.key.as_str()) {
-            let at = format!("{}/markDefs/{index}/_key", fields.at);
-            fields
-                .errors
-                .add(at, "invalid_value", "this key is the name of a decorator");
+            let at = format!("markDefs/{index}/_key");
+            fields.add_inside(&at, "invalid_value", "this key is the name of a decorator");
         }
     }
     for (child, span) in children.iter().enumerate() {
         let mut linked = false;
         for (mark, name) in span.marks.iter().enumerate() {
-            let at = || format!("{}/children/{child}/marks/{mark}", fields.at);
             let is_link = links.contains(name.as_str());
-            if !is_link && !DECORATORS.contains(&name.as_str()) {
-                fields.errors.add(
-                    at(),
-                    "invalid_value",
-                    "neither a decorator nor the key of a markDef of this block",
-                );
+            let wrong = if !is_link && !DECORATORS.contains(&name.as_str()) {
+                Some("neither a decorator nor the key of a markDef of this block")
             } else if span.marks.iter().take(mark).any(|earlier| earlier == name) {
-                fields.errors.add(at(), "invalid_value", "the same mark twice");
+                Some("the same mark twice")
             } else if is_link && linked {
-                fields.errors.add(at(), "invalid_value", "links cannot stand in links");
+                Some("links cannot stand in links")
+            } else {
+                None
+            };
+            if let Some(why) = wrong {
+                fields.add_inside(&format!("children/{child}/marks/{mark}"), "invalid_value", why);
             }
             linked |= is_link;
         }
@@ -383,9 +180,8 @@ fn marks(fields: &mut Fields<'_>) -> Vec<String> {
         match name {
             Value::String(name) => marks.push(name.nfc().collect()),
             other => {
-                let at = format!("{}/marks/{index}", fields.at);
-                fields.errors.add(
-                    at,
+                fields.add_inside(
+                    &format!("marks/{index}"),
                     "wrong_type",
                     format!("a string is needed here, not {}", kind(&other)),
                 );
@@ -485,15 +281,4 @@ fn cell(errors: &mut Errors, at: &str, value: Value) -> Option<TableCell> {
     };
     fields.finish();
     Some(cell)
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
 }

@@ -9,6 +9,8 @@ use super::FieldError;
 
 /// How many elements may be open at one time. Browsers stop at 512; texts need some twenty.
 pub(super) const MAX_OPEN: usize = 200;
+/// How many attributes a tag may have; the parser compares each with all others.
+const MAX_ATTRIBUTES: usize = 200;
 /// How many marks, summed over all tags, the parser may have to carry on.
 const MAX_CARRIED: usize = 1_000_000;
 
@@ -22,53 +24,80 @@ const FORMATTING: [&str; 14] = [
 /// Elements that end by themselves when the next of their kind, or the end of their parent, comes.
 const OPTIONAL_END: [&str; 10] = ["p", "li", "dt", "dd", "tr", "td", "th", "thead", "tbody", "tfoot"];
 /// Elements whose content is text for the tokenizer, up to their end tag.
-const TEXT_ONLY: [&str; 8] = [
-    "script", "style", "textarea", "title", "xmp", "iframe", "noembed", "noframes",
+const TEXT_ONLY: [&str; 9] = [
+    "script", "style", "textarea", "title", "xmp", "iframe", "noembed", "noframes", "noscript",
 ];
 /// Elements that change the rules of the tokenizer or the parser; a body cannot hold them anyway.
 const REFUSED: [&str; 5] = ["svg", "math", "select", "plaintext", "frameset"];
 
 /// Refuses what would cost too much to parse.
 pub(super) fn check(source: &str) -> Result<(), FieldError> {
+    deepest(source).map(|_| ())
+}
+
+/// The number of elements that are open at one time, at most.
+pub(super) fn deepest(source: &str) -> Result<usize, FieldError> {
     let mut open: Vec<String> = Vec::new();
+    let mut deepest = 0;
     let mut carried = 0;
     let mut rest = source;
     while let Some(start) = rest.find('<') {
         let tag = rest.get(start + 1..).unwrap_or_default();
-        match tag.chars().next() {
-            Some('!' | '?') => rest = after_comment(tag),
-            Some('/') if starts_with_letter(tag.get(1..)) => {
-                let (name, after) = read_tag(tag.get(1..).unwrap_or_default());
-                close(&mut open, &name);
-                rest = after;
+        let end_tag = tag.strip_prefix('/');
+        let named = end_tag.unwrap_or(tag).starts_with(|c: char| c.is_ascii_alphabetic());
+        rest = match end_tag {
+            Some(end_tag) if named => {
+                let tag = read_tag(end_tag);
+                close(&mut open, &tag.name);
+                limit(tag.attributes, MAX_ATTRIBUTES, "a tag has too many attributes")?;
+                tag.rest
             }
-            Some('/') => rest = after_comment(tag),
-            Some(c) if c.is_ascii_alphabetic() => {
-                let (name, after) = read_tag(tag);
-                rest = after;
-                if REFUSED.contains(&name.as_str()) {
-                    return Err(FieldError::whole(
-                        "unsupported",
-                        format!("<{name}>: cannot be kept in an article's body"),
-                    ));
-                }
-                if TEXT_ONLY.contains(&name.as_str()) || name == "noscript" {
-                    rest = after_text_only(rest, &name)?;
-                } else if !VOID.contains(&name.as_str()) {
-                    open_element(&mut open, name);
-                }
+            None if named => {
+                let tag = read_tag(tag);
+                limit(tag.attributes, MAX_ATTRIBUTES, "a tag has too many attributes")?;
                 carried += open.iter().filter(|name| FORMATTING.contains(&name.as_str())).count();
+                start_tag(&mut open, tag)?
             }
-            _ => rest = tag,
-        }
-        if open.len() > MAX_OPEN || carried > MAX_CARRIED {
-            return Err(FieldError::whole(
-                "too_many",
-                "elements are nested too deep, or too many are not closed",
-            ));
-        }
+            Some(_) => after_comment(tag),
+            None if tag.starts_with(['!', '?']) => after_comment(tag),
+            None => tag,
+        };
+        deepest = deepest.max(open.len());
+        limit(
+            deepest,
+            MAX_OPEN,
+            "elements are nested too deep, or too many are not closed",
+        )?;
+        limit(
+            carried,
+            MAX_CARRIED,
+            "elements are nested too deep, or too many are not closed",
+        )?;
     }
-    Ok(())
+    Ok(deepest)
+}
+
+fn limit(count: usize, most: usize, detail: &str) -> Result<(), FieldError> {
+    if count > most {
+        Err(FieldError::whole("too_many", detail))
+    } else {
+        Ok(())
+    }
+}
+
+/// Counts the element, and gives what follows the part of the source that is certainly its own.
+fn start_tag<'s>(open: &mut Vec<String>, tag: Tag<'s>) -> Result<&'s str, FieldError> {
+    if REFUSED.contains(&tag.name.as_str()) {
+        let detail = format!("<{}>: cannot be kept in an article's body", tag.name);
+        return Err(FieldError::whole("unsupported", detail));
+    }
+    if TEXT_ONLY.contains(&tag.name.as_str()) {
+        return after_text_only(tag.rest, &tag.name);
+    }
+    if !VOID.contains(&tag.name.as_str()) {
+        open_element(open, tag.name);
+    }
+    Ok(tag.rest)
 }
 
 fn open_element(open: &mut Vec<String>, name: String) {
@@ -97,31 +126,66 @@ fn close(open: &mut Vec<String>, name: &str) {
     }
 }
 
-fn starts_with_letter(text: Option<&str>) -> bool {
-    text.is_some_and(|text| text.starts_with(|c: char| c.is_ascii_alphabetic()))
+/// Where in a tag a character stands; the names and the steps are those of the HTML standard.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    BeforeName,
+    Name,
+    AfterName,
+    BeforeValue,
+    Quoted(char),
+    Unquoted,
 }
 
-/// The name of the tag that starts here, and what follows the tag. Quoted values may hold `>`.
-fn read_tag(tag: &str) -> (String, &str) {
+struct Tag<'s> {
+    name: String,
+    attributes: usize,
+    /// What follows the tag.
+    rest: &'s str,
+}
+
+/// Reads the tag whose name starts here. This has to be exact: a quote in the wrong place would hide all that follows.
+fn read_tag(tag: &str) -> Tag<'_> {
     let end = tag
-        .find(|c: char| c.is_ascii_whitespace() || c == '/' || c == '>')
+        .find(|c: char| c.is_ascii_whitespace() || matches!(c, '/' | '>'))
         .unwrap_or(tag.len());
-    let name = tag.get(..end).unwrap_or_default().to_ascii_lowercase();
-    let mut quote = None;
-    // A quote only opens a value right behind an equals sign; elsewhere it is part of a name.
-    let mut after_equals = false;
-    for (index, c) in tag.char_indices().skip_while(|(index, _)| *index < end) {
-        match (quote, c) {
-            (Some(open), c) if c == open => quote = None,
-            (Some(_), _) => {}
-            (None, '>') => return (name, tag.get(index + 1..).unwrap_or_default()),
-            (None, '"' | '\'') if after_equals => (quote, after_equals) = (Some(c), false),
-            (None, '=') => after_equals = true,
-            (None, c) if c.is_ascii_whitespace() => {}
-            (None, _) => after_equals = false,
-        }
+    let (name, inside) = tag.split_at(end);
+    let mut attributes = 0;
+    let mut state = State::BeforeName;
+    for (index, c) in inside.char_indices() {
+        let space = c.is_ascii_whitespace();
+        state = match (state, c) {
+            (State::Quoted(quote), c) if c == quote => State::BeforeName,
+            (State::Quoted(_), _) => state,
+            (_, '>') => {
+                let rest = inside.get(index + 1..).unwrap_or_default();
+                return Tag {
+                    name: name.to_ascii_lowercase(),
+                    attributes,
+                    rest,
+                };
+            }
+            (State::BeforeValue, '"' | '\'') => State::Quoted(c),
+            (State::BeforeValue, _) if space => state,
+            (State::BeforeValue, _) => State::Unquoted,
+            (State::Unquoted, _) if space => State::BeforeName,
+            (State::Unquoted, _) => state,
+            (_, '/') => State::BeforeName,
+            (State::Name, _) if space => State::AfterName,
+            (_, _) if space => state,
+            (State::Name | State::AfterName, '=') => State::BeforeValue,
+            (State::Name, _) => state,
+            (State::BeforeName | State::AfterName, _) => {
+                attributes += 1;
+                State::Name
+            }
+        };
     }
-    (name, "")
+    Tag {
+        name: name.to_ascii_lowercase(),
+        attributes,
+        rest: "",
+    }
 }
 
 /// What follows a comment, a doctype or what browsers take for a comment.
@@ -166,7 +230,7 @@ fn after_text_only<'s>(text: &'s str, name: &str) -> Result<&'s str, FieldError>
                     "<script>: a script that comments out another one",
                 ));
             }
-            return Ok(read_tag(tag).1);
+            return Ok(read_tag(tag).rest);
         }
         from = at + 2;
     }

@@ -4,7 +4,8 @@ use std::ops::Deref;
 
 use scraper::{ElementRef, Html, Node};
 
-use super::build::{Builder, Marks, Run};
+use super::build::{Builder, Marks};
+use super::collapse::Collapse;
 use super::{Block, FieldError, ListKind, MAX_SOURCE, Style, html_guard, links};
 
 /// How deep we follow. The parser adds elements of its own to those that the guard counted.
@@ -46,6 +47,8 @@ pub(super) fn parse(source: &str) -> Result<Vec<Block>, Vec<FieldError>> {
 struct Context {
     marks: Marks,
     style: Option<Style>,
+    /// The style of items: that of a quote around the outermost list.
+    item_style: Option<Style>,
     /// Inside `pre`, white space is kept.
     verbatim: bool,
     depth: usize,
@@ -92,7 +95,10 @@ impl Reader {
             }
             "h1" | "h2" | "h3" | "h4" | "h5" | "h6" => self.heading(element, outer, context),
             "blockquote" => {
-                // A styled block in a quote would have two styles, see `heading`; a quote in a quote is one quote.
+                // A quote in a quote is one quote.
+                if outer.style.is_some_and(|style| style != Style::Blockquote) {
+                    self.builder.unsupported("a quote in a heading", "<blockquote>");
+                }
                 context.style = Some(Style::Blockquote);
                 self.block(element, outer, &context);
             }
@@ -194,10 +200,13 @@ impl Reader {
 
     fn list(&mut self, element: ElementRef<'_>, outer: &Context, context: &Context, kind: ListKind) {
         self.flush(outer);
-        // The style of an item is that of what is in it: the stock renderers nest lists in the headings of items.
+        // An item is styled by what is in it, or by a quote around all lists, but not by what the text of the item
+        // around it stands in: the stock renderers nest lists in the headings of items.
         let mut inner = context.clone();
         if self.builder.in_item() {
-            inner.style = None;
+            inner.style = inner.item_style;
+        } else {
+            inner.item_style = inner.style;
         }
         if element.attr("reversed").is_some() || element.attr("start").is_some_and(|start| start.trim() != "1") {
             self.builder.unsupported("a list that does not count from 1", "<ol>");
@@ -267,7 +276,12 @@ impl Reader {
         for row in parts {
             if row.value().name() == "tr" {
                 let cells: Vec<_> = row.children().filter_map(ElementRef::wrap).collect();
-                rows.push(cells.into_iter().filter_map(|cell| self.cell(cell)).collect());
+                rows.push(
+                    cells
+                        .into_iter()
+                        .filter_map(|cell| self.cell(cell, outer.depth))
+                        .collect(),
+                );
             } else if !DROPPED.contains(&row.value().name()) {
                 self.builder
                     .unsupported("this element in a table", &format!("<{}>", row.value().name()));
@@ -276,7 +290,7 @@ impl Reader {
         self.between(outer, "table", |builder| builder.table(rows, "<table>"));
     }
 
-    fn cell(&mut self, element: ElementRef<'_>) -> Option<(String, bool)> {
+    fn cell(&mut self, element: ElementRef<'_>, depth: usize) -> Option<(String, bool)> {
         let name = element.value().name();
         if !matches!(name, "td" | "th") {
             return None;
@@ -290,8 +304,12 @@ impl Reader {
         // A cell is a small document: its paragraphs become lines.
         let mut inner = Reader::default();
         std::mem::swap(&mut inner.builder.errors, &mut self.builder.errors);
-        inner.content(element, &Context::default());
-        inner.flush(&Context::default());
+        let context = Context {
+            depth: depth + 1,
+            ..Context::default()
+        };
+        inner.content(element, &context);
+        inner.flush(&context);
         std::mem::swap(&mut inner.builder.errors, &mut self.builder.errors);
         let mut lines = Vec::new();
         for block in inner.builder.blocks() {
@@ -335,66 +353,4 @@ fn style_of(element: ElementRef<'_>, property: &str) -> Option<String> {
 /// How the stock renderers write underlined text.
 fn underlined(element: ElementRef<'_>) -> bool {
     style_of(element, "text-decoration").is_some_and(|value| value.split_whitespace().any(|word| word == "underline"))
-}
-
-/// Collapses white space as a browser does: runs become one space, none remain at the ends of lines.
-#[derive(Default)]
-struct Collapse {
-    runs: Vec<Run>,
-    space: Option<Marks>,
-    /// Nothing has been read in this line.
-    filled: bool,
-}
-
-impl Collapse {
-    fn text(&mut self, text: &str, marks: &Marks) {
-        for c in text.chars() {
-            if matches!(c, ' ' | '\t' | '\n' | '\r' | '\u{c}') {
-                if self.filled && self.space.is_none() {
-                    self.space = Some(marks.clone());
-                }
-                continue;
-            }
-            if let Some(space) = self.space.take() {
-                self.push(' ', &space);
-            }
-            self.push(c, marks);
-            self.filled = true;
-        }
-    }
-
-    fn verbatim(&mut self, text: &str, marks: &Marks) {
-        for c in text.chars().filter(|c| *c != '\r') {
-            self.push(c, marks);
-            self.filled |= c != '\n';
-        }
-    }
-
-    fn break_line(&mut self, marks: &Marks) {
-        self.space = None;
-        self.filled = false;
-        self.push('\n', marks);
-    }
-
-    /// The text up to here. A break at its end shows nothing in a browser: it only ends the last line.
-    fn take(&mut self) -> Vec<Run> {
-        let mut line = std::mem::take(self);
-        if let Some(last) = line.runs.last_mut()
-            && last.text.ends_with('\n')
-        {
-            last.text.pop();
-        }
-        line.runs.retain(|run| !run.text.is_empty());
-        line.runs
-    }
-
-    fn push(&mut self, c: char, marks: &Marks) {
-        match self.runs.last_mut() {
-            Some(run) if run.marks == *marks => run.text.push(c),
-            _ => self.runs.push(Run {
-                text: c.to_string(),
-                marks: marks.clone(),
-            }),
-        }
-    }
 }

@@ -244,6 +244,7 @@ fn table_cell(form: Form) -> RefOr<Schema> {
 fn embed(form: Form) -> RefOr<Schema> {
     let url = text("Its absolute address, http or https.")
         .format(Some(SchemaFormat::Custom("uri".to_owned())))
+        .pattern(Some("^[hH][tT][tT][pP][sS]?://"))
         .max_length(Some(MAX_LINK));
     Object::new(
         form,
@@ -316,6 +317,7 @@ macro_rules! components {
         #[doc = $doc]
         #[doc = "\n\nStands for the schema only: what is sent is read by [`Body::from_value`]."]
         #[derive(Debug, Clone, Copy)]
+        #[allow(dead_code, reason = "stands for a schema, and is named by what holds it")]
         pub enum $sent {}
 
         components!(@one $answered, $schema, Form::Answered, [$($part),*]);

@@ -8,13 +8,18 @@ mod store;
 pub mod tags;
 
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::error::{Code, Problem, Result, UsedBy};
-use crate::text::{is_slug, slugify};
-use crate::types::Id;
+use crate::page::{Key, PageQuery, Start};
+use crate::request::{FromParams, Params};
+use crate::text::{Check, is_slug, slugify};
+use crate::types::{Id, Patch};
 
 pub use store::{Kind, Name, find_ids, names_of};
+
+/// Longest name, in characters.
+const NAME_LENGTH: usize = 100;
 
 /// A section, tag or author as part of a story.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -55,6 +60,53 @@ pub struct AuthorRef {
     pub name: String,
 }
 
+/// Filters and order of the lists of tags and of authors.
+#[derive(Debug, Clone, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct NameQuery {
+    /// Part of the name, with or without accents.
+    #[param(required = false, nullable = false, value_type = String, max_length = 200)]
+    q: Option<String>,
+    /// The order; a dash turns it round.
+    #[param(inline, required = false, example = "name")]
+    sort: NameSort,
+    #[param(ignore)]
+    page: PageQuery,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+enum NameSort {
+    #[serde(rename = "name")]
+    Name,
+    #[serde(rename = "-name")]
+    NameDown,
+}
+
+const NAME_SORTS: &[(&str, NameSort)] = &[("name", NameSort::Name), ("-name", NameSort::NameDown)];
+
+impl FromParams for NameQuery {
+    fn take(params: &mut Params) -> Result<Self> {
+        Ok(Self {
+            q: params.words("q")?,
+            sort: params.choice("sort", NAME_SORTS)?.unwrap_or(NameSort::Name),
+            page: PageQuery::take(params)?,
+        })
+    }
+}
+
+impl NameQuery {
+    /// The start of the page of the list with this name.
+    fn start(&self, list: &str) -> Result<Start> {
+        let describe = format!("{list} {:?} {:?}", self.sort, self.q);
+        self.page.start(&describe, &Key::Text(String::new()))
+    }
+
+    /// Whether the names fall.
+    fn falling(&self) -> bool {
+        self.sort == NameSort::NameDown
+    }
+}
+
 /// The slug to try first: the one written by hand, or one made from the name.
 fn first_slug(by_hand: Option<&str>, name: &str) -> (String, bool) {
     match by_hand {
@@ -65,11 +117,20 @@ fn first_slug(by_hand: Option<&str>, name: &str) -> (String, bool) {
                 if is_slug(&made) {
                     made
                 } else {
-                    format!("n-{}", &Id::new().as_str()[24..])
+                    format!("n-{}", Id::new().random_end())
                 },
                 false,
             )
         }
+    }
+}
+
+/// Checks the name in a patch.
+fn check_name(check: &mut Check, name: &mut Patch<String>) {
+    match name {
+        Patch::Set(text) => *text = check.line("/name", text, NAME_LENGTH),
+        Patch::Clear => check.fail("/name", "required", "A name is needed: it can be changed, not removed."),
+        Patch::Keep => {}
     }
 }
 

@@ -7,12 +7,11 @@ use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::store::{Kind, free_slug, is_public, used_in};
-use super::{first_slug, refuse_if_used, slug_taken};
+use super::store::{Kind, announce, insert, patched_slug, used_in};
+use super::{check_name, refuse_if_used};
 use crate::app::State;
 use crate::audit::{self, Actor};
 use crate::auth::{Caller, Role};
-use crate::changes;
 use crate::conditional::{Guard, IfMatch};
 use crate::db::{Conn, Tx};
 use crate::error::{Problem, Result, UsedBy};
@@ -165,6 +164,9 @@ impl FromParams for SectionQuery {
     }
 }
 
+/// The last place in a menu.
+const MAX_POSITION: i64 = 1_000_000;
+
 /// Mounts the handlers.
 pub fn mount(config: &mut ServiceConfig<'_>) {
     config
@@ -304,20 +306,13 @@ fn checked(mut new: SectionCreate) -> Result<SectionCreate> {
 
 fn checked_patch(mut patch: SectionPatch) -> Result<SectionPatch> {
     let mut check = Check::new();
-    match &patch.name {
-        Patch::Set(name) => patch.name = Patch::Set(check.line("/name", name, 100)),
-        Patch::Clear => check.fail("/name", "required", "A section has a name."),
-        Patch::Keep => {}
-    }
+    check_name(&mut check, &mut patch.name);
     if let Patch::Set(slug) = &patch.slug {
         check.slug("/slug", slug);
     }
-    if let Patch::Set(text) = &patch.description {
-        patch.description = match check.optional_text("/description", Some(text), 1000) {
-            Some(text) => Patch::Set(text),
-            None => Patch::Clear,
-        };
-    }
+    patch.description = patch
+        .description
+        .map(|text| check.optional_text("/description", Some(&text), 1000));
     if let Patch::Set(language) = &patch.language {
         check.language("/language", language);
     }
@@ -331,7 +326,7 @@ fn checked_patch(mut patch: SectionPatch) -> Result<SectionPatch> {
 }
 
 fn check_position(check: &mut Check, position: Option<i64>) {
-    if position.is_some_and(|position| !(0..=1_000_000).contains(&position)) {
+    if position.is_some_and(|position| !(0..=MAX_POSITION).contains(&position)) {
         check.fail(
             "/position",
             "out_of_range",
@@ -374,13 +369,14 @@ fn get(conn: &mut Conn, id: &Id) -> Result<SectionRecord> {
     found.ok_or_else(|| Problem::not_found("section"))
 }
 
-/// A parent is a section without a parent of its own.
+/// A parent is a section without a parent of its own. Its row stays locked until the transaction ends, so that it does
+/// not get a parent in the same moment.
 fn check_parent(conn: &mut Conn, parent: &Id, own: Option<&Id>) -> Result<()> {
     let refuse = |detail: &str| Err(Problem::invalid("/parent_id", "invalid_reference", detail));
-    let found: Option<Option<Id>> = sections::table
-        .find(parent)
-        .select(sections::parent_id)
-        .first(conn)
+    let found: Option<Option<Id>> = diesel::update(sections::table.find(parent))
+        .set(sections::version.eq(sections::version))
+        .returning(sections::parent_id)
+        .get_result(conn)
         .optional()?;
     match found {
         None => return refuse("There is no such section."),
@@ -407,26 +403,18 @@ pub fn create(tx: &mut Tx<'_>, actor: &Actor, new: SectionCreate) -> Result<Sect
     if let Some(parent) = &new.parent_id {
         check_parent(tx.conn, parent, None)?;
     }
-    let (wanted, by_hand) = first_slug(new.slug.as_deref(), &new.name);
-    let slug = free_slug(tx.conn, Kind::Section, &wanted, by_hand, None)?.ok_or_else(|| slug_taken(&wanted))?;
     let last: Option<i64> = sections::table
         .select(diesel::dsl::max(sections::position))
         .first(tx.conn)?;
-    let row = (
-        sections::id.eq(Id::new()),
-        sections::slug.eq(slug),
-        sections::name.eq(&new.name),
-        sections::name_key.eq(sort_key(&new.name)),
-        sections::description.eq(&new.description),
-        sections::parent_id.eq(&new.parent_id),
-        sections::position.eq(new.position.unwrap_or(last.map_or(1, |last| last + 1))),
-        sections::language.eq(&new.language),
-        sections::created_ms.eq(tx.now),
-        sections::updated_ms.eq(tx.now),
-        sections::version.eq(1),
-    );
-    let section: SectionRecord = diesel::insert_into(sections::table)
-        .values(row)
+    let end = last.map_or(1, |last| (last + 1).min(MAX_POSITION));
+    let id = insert(tx, Kind::Section, &new.name, new.slug.as_deref())?;
+    let section: SectionRecord = diesel::update(sections::table.find(&id))
+        .set((
+            sections::description.eq(&new.description),
+            sections::parent_id.eq(&new.parent_id),
+            sections::position.eq(new.position.unwrap_or(end)),
+            sections::language.eq(&new.language),
+        ))
         .returning(sections::all_columns)
         .get_result(tx.conn)?;
     audit::record(
@@ -464,15 +452,7 @@ fn update(tx: &mut Tx<'_>, actor: &Actor, id: &Id, guard: &Guard, patch: Section
     if let Patch::Set(name) = patch.name {
         section.name = name;
     }
-    let wanted = match patch.slug {
-        Patch::Keep => None,
-        Patch::Clear => Some(first_slug(None, &section.name)),
-        Patch::Set(slug) => Some((slug, true)),
-    };
-    if let Some((wanted, by_hand)) = wanted {
-        let free = free_slug(tx.conn, Kind::Section, &wanted, by_hand, Some(id))?;
-        section.slug = free.ok_or_else(|| slug_taken(&wanted))?;
-    }
+    section.slug = patched_slug(tx, Kind::Section, &section.name, patch.slug, section.slug)?;
     patch.description.apply(&mut section.description);
     patch.parent_id.apply(&mut section.parent_id);
     patch.language.apply(&mut section.language);
@@ -491,10 +471,7 @@ fn update(tx: &mut Tx<'_>, actor: &Actor, id: &Id, guard: &Guard, patch: Section
             sections::language.eq(&section.language),
         ))
         .execute(tx.conn)?;
-    if is_public(tx.conn, Kind::Section, id)? {
-        let keys = vec![changes::key('s', id), "sections".into(), "names".into()];
-        changes::record(tx, "section.updated", id.as_str(), None, keys);
-    }
+    announce(tx, Kind::Section, id)?;
     let data = json!({ "before": { "name": before.name, "slug": before.slug }, "after": { "name": section.name, "slug": section.slug } });
     audit::record(tx, actor, "section.update", "section", id, data)?;
     Ok(section)

@@ -2,15 +2,19 @@
 
 use std::collections::HashMap;
 
+use diesel::dsl::exists;
 use diesel::prelude::*;
 
-use crate::db::Conn;
+use super::{first_slug, slug_taken};
+use crate::changes;
+use crate::db::{Conn, Tx, Value, insert_once};
 use crate::error::{Problem, Result, UsedBy};
 use crate::schema::{
     article_authors, article_tags, articles, authors, publication_authors, publication_tags, publications, sections,
     tags,
 };
-use crate::types::{Id, Time};
+use crate::text::sort_key;
+use crate::types::{Id, Patch, Time};
 
 /// Which of the three.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +25,29 @@ pub enum Kind {
     Tag,
     /// An author.
     Author,
+}
+
+impl Kind {
+    /// The purge key of one item.
+    pub fn key(self, id: &Id) -> String {
+        let letter = match self {
+            Self::Section => 's',
+            Self::Tag => 't',
+            // `a` is the article's.
+            Self::Author => 'u',
+        };
+        changes::key(letter, id)
+    }
+
+    /// The purge key of the readers' list, which each of its items carries too: whatever adds or removes one of the
+    /// kind purges this.
+    pub fn list_key(self) -> &'static str {
+        match self {
+            Self::Section => "sections",
+            Self::Tag => "tags",
+            Self::Author => "authors",
+        }
+    }
 }
 
 /// The id behind a slug or an id.
@@ -51,26 +78,74 @@ pub fn find_ids(conn: &mut Conn, kind: Kind, references: &[String]) -> Result<Ve
     Ok(ids)
 }
 
-/// A slug nobody of this kind has: the wanted one, or with `-2`, `-3` … behind it. None when one written by hand is
-/// taken by another.
-pub fn free_slug(conn: &mut Conn, kind: Kind, wanted: &str, by_hand: bool, own: Option<&Id>) -> Result<Option<String>> {
-    let taken = |conn: &mut Conn, slug: &str| -> Result<bool> {
-        Ok(find_id(conn, kind, slug)?.is_some_and(|id| Some(&id) != own))
-    };
-    if by_hand {
-        return Ok((!taken(conn, wanted)?).then(|| wanted.to_owned()));
-    }
-    for number in 1..100 {
-        let slug = if number == 1 {
-            wanted.to_owned()
-        } else {
-            format!("{wanted}-{number}")
-        };
-        if !taken(conn, &slug)? {
-            return Ok(Some(slug));
+/// Slugs to try one after the other: the wanted one, and unless it was written by hand, the same with `-2`, `-3` …
+/// behind it, and with an id's random end at last.
+fn candidates((wanted, by_hand): &(String, bool)) -> impl Iterator<Item = String> {
+    let numbered = (2..100).map(move |number| format!("{wanted}-{number}"));
+    let last = std::iter::once_with(move || format!("{wanted}-{}", Id::new().random_end()));
+    let tries = if *by_hand { 1 } else { usize::MAX };
+    std::iter::once(wanted.clone()).chain(numbered).chain(last).take(tries)
+}
+
+/// Makes the row of a new item, with a slug that nobody else of its kind has, and gives its id. What else the kind has
+/// is written by its room in the same transaction.
+pub fn insert(tx: &mut Tx<'_>, kind: Kind, name: &str, slug: Option<&str>) -> Result<Id> {
+    let id = Id::new();
+    for slug in candidates(&first_slug(slug, name)) {
+        if insert_with(tx, kind, &id, name, &slug)? {
+            return Ok(id);
         }
     }
-    Ok(Some(format!("{wanted}-{}", &Id::new().as_str()[24..])))
+    Err(slug_taken(slug.unwrap_or(name)))
+}
+
+/// Makes a row unless another has its slug. Of two that want one slug at the same moment, the second waits here until
+/// the first has committed, and is then refused.
+fn insert_with(tx: &mut Tx<'_>, kind: Kind, id: &Id, name: &str, slug: &str) -> Result<bool> {
+    let statement = match kind {
+        Kind::Section => {
+            "INSERT INTO sections (id, slug, name, name_key, created_ms, updated_ms, position, version) \
+             VALUES ($1, $2, $3, $4, $5, $6, 0, 1) ON CONFLICT (slug) DO NOTHING"
+        }
+        Kind::Tag => {
+            "INSERT INTO tags (id, slug, name, name_key, created_ms, updated_ms, version) \
+             VALUES ($1, $2, $3, $4, $5, $6, 1) ON CONFLICT (slug) DO NOTHING"
+        }
+        Kind::Author => {
+            "INSERT INTO authors (id, slug, name, name_key, created_ms, updated_ms, version) \
+             VALUES ($1, $2, $3, $4, $5, $6, 1) ON CONFLICT (slug) DO NOTHING"
+        }
+    };
+    let (key, now) = (sort_key(name), Value::Int(tx.now.ms()));
+    let [id, slug, name, key] = [id.as_str(), slug, name, &key].map(Value::Text);
+    insert_once(tx.conn, statement, &[id, slug, name, key, now, now])
+}
+
+/// The slug of an item after a patch.
+///
+/// `UPDATE` knows no `ON CONFLICT`, so a new slug is taken by a row of its own, which makes way at once: until this
+/// transaction ends, whoever wants the slug waits, and nobody meets a unique violation.
+pub fn patched_slug(tx: &mut Tx<'_>, kind: Kind, name: &str, patch: Patch<String>, current: String) -> Result<String> {
+    let wanted = match patch {
+        Patch::Keep => return Ok(current),
+        Patch::Clear => first_slug(None, name),
+        Patch::Set(slug) => (slug, true),
+    };
+    let taker = Id::new();
+    for slug in candidates(&wanted) {
+        if slug == current {
+            return Ok(current);
+        }
+        if insert_with(tx, kind, &taker, name, &slug)? {
+            match kind {
+                Kind::Section => diesel::delete(sections::table.find(&taker)).execute(tx.conn)?,
+                Kind::Tag => diesel::delete(tags::table.find(&taker)).execute(tx.conn)?,
+                Kind::Author => diesel::delete(authors::table.find(&taker)).execute(tx.conn)?,
+            };
+            return Ok(slug);
+        }
+    }
+    Err(slug_taken(&wanted.0))
 }
 
 /// The slug, the name and the time of the last change.
@@ -163,7 +238,55 @@ fn live(conn: &mut Conn, kind: Kind, id: &Id) -> Result<Vec<(Id, String)>> {
     })
 }
 
-/// Whether a live publication uses the item: only then do readers know of it.
+/// The sections that readers know of: those a live publication is in, and their parents.
+pub fn public_sections(conn: &mut Conn) -> Result<Vec<Id>> {
+    let of_section = publications::table
+        .filter(publications::state.eq("live"))
+        .filter(publications::section_id.eq(sections::id.nullable()));
+    let used: Vec<(Id, Option<Id>)> = sections::table
+        .filter(exists(of_section))
+        .select((sections::id, sections::parent_id))
+        .load(conn)?;
+    Ok(used
+        .into_iter()
+        .flat_map(|(id, parent)| [Some(id), parent])
+        .flatten()
+        .collect())
+}
+
+/// Whether readers know of the item: a live publication uses it.
 pub fn is_public(conn: &mut Conn, kind: Kind, id: &Id) -> Result<bool> {
-    Ok(!live(conn, kind, id)?.is_empty())
+    Ok(match kind {
+        Kind::Section => public_sections(conn)?.contains(id),
+        Kind::Tag | Kind::Author => !live(conn, kind, id)?.is_empty(),
+    })
+}
+
+/// Records that an item was changed, when readers know of it.
+pub fn announce(tx: &mut Tx<'_>, kind: Kind, id: &Id) -> Result<()> {
+    if is_public(tx.conn, kind, id)? {
+        let change = match kind {
+            Kind::Section => "section.updated",
+            Kind::Tag => "tag.updated",
+            Kind::Author => "author.updated",
+        };
+        let keys = vec![kind.key(id), kind.list_key().to_owned(), "names".to_owned()];
+        changes::record(tx, change, id.as_str(), None, keys);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::candidates;
+
+    #[test]
+    fn a_slug_by_hand_is_tried_alone() {
+        let made: Vec<String> = candidates(&("tin".into(), false)).collect();
+        assert_eq!(made[..3], ["tin", "tin-2", "tin-3"]);
+        assert_eq!(made.len(), 100);
+        assert!(made.iter().all(|slug| crate::text::is_slug(slug)));
+        let by_hand: Vec<String> = candidates(&("tin".into(), true)).collect();
+        assert_eq!(by_hand, ["tin"]);
+    }
 }

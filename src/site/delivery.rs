@@ -1,0 +1,63 @@
+//! How readers ask for the site.
+
+use actix_web::{HttpRequest, HttpResponse, get};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use super::{Consent, consent, current};
+use crate::app::State;
+use crate::conditional::{Made, deliver};
+use crate::error::{Problem, Result};
+use crate::request::{NoParams, Query, client_address};
+
+/// The site: what a front end needs before the first story.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Site {
+    /// Its name.
+    #[schema(example = "Báo Thái Nguyên")]
+    pub name: String,
+    /// Its languages as BCP 47 tags; the first is the default.
+    #[schema(example = json!(["vi", "en"]))]
+    pub languages: Vec<String>,
+    /// The IANA time zone that dates are printed in.
+    #[schema(example = "Asia/Ho_Chi_Minh")]
+    pub time_zone: String,
+    /// What readers consent to before they send feedback.
+    pub consent: Consent,
+}
+
+/// Mounts the handler.
+pub fn mount(config: &mut ServiceConfig<'_>) {
+    config.service(get_site);
+}
+
+/// Get the site.
+///
+/// Its name, languages and time zone, and the text that readers consent to before they send feedback, with the version
+/// that `consent_version` names.
+#[utoipa::path(tag = "site", responses((status = 200, description = "The site.", body = Site)))]
+#[get("/site")]
+async fn get_site(app: State, _: Query<NoParams>, req: HttpRequest) -> Result<HttpResponse> {
+    app.limits.delivery(client_address(&req))?;
+    let read = |conn: &mut crate::db::Conn| {
+        let row = current(conn)?;
+        let consent = consent(conn, row.consent_version)?;
+        Ok((row, consent))
+    };
+    let (row, consent) = app.db.read(read).await?;
+    let site = Site {
+        name: row.name,
+        languages: row.languages,
+        time_zone: row.time_zone,
+        consent,
+    };
+    let made = Made {
+        body: serde_json::to_vec(&site).map_err(Problem::internal)?,
+        media_type: "application/json",
+        last_modified: Some(row.updated_at),
+        keys: Vec::new(),
+        link: None,
+    };
+    Ok(deliver(&req, made))
+}
