@@ -67,9 +67,18 @@ fn documents() -> &'static Documents {
     DOCUMENTS.get_or_init(make)
 }
 
-/// Components that no handler names, because they are what every refusal looks like.
+/// Components that no handler's body names: what every refusal looks like, and the enumerations of parameters.
 #[derive(utoipa::OpenApi)]
-#[openapi(components(schemas(ProblemSchema, FieldError, UsedBy)))]
+#[openapi(components(schemas(
+    ProblemSchema,
+    FieldError,
+    UsedBy,
+    articles::delivery::ArticleSort,
+    articles::delivery::ListInclude,
+    articles::delivery::ArticleInclude,
+    articles::management::WorkingArticleSort,
+    articles::management::WorkingArticleInclude,
+)))]
 struct Common;
 
 fn make() -> Documents {
@@ -258,9 +267,9 @@ fn complete(operation: &mut Value, path: &str, method: &str, management: bool) {
     let database = !path.starts_with("/health/");
 
     operation["security"] = if open { json!([]) } else { json!([{ "bearer": [] }]) };
-    let mut refusals = BTreeSet::new();
+    let mut refusals = BTreeSet::from([414, 431]);
     if database {
-        refusals.extend([400, 414, 429, 431, 500, 503]);
+        refusals.extend([400, 429, 500, 503]);
     }
     if management {
         refusals.insert(401);
