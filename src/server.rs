@@ -36,6 +36,7 @@ pub fn api(config: &mut ServiceConfig<'_>) {
         )
         .service(
             scope("/management/v1")
+                .wrap(from_fn(signed_in))
                 .configure(auth::management::mount)
                 .configure(auth::editors::mount)
                 .configure(articles::management::mount)
@@ -131,6 +132,18 @@ fn cors_rules(config: &Config) -> Cors {
         .max_age(3600)
 }
 
+/// Before anything else is looked at: who is calling. The handlers' [`Caller`] is found here.
+async fn signed_in(
+    mut req: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    if !openapi::OPEN.contains(&req.path()) {
+        let caller = req.extract::<Caller>().await?;
+        req.extensions_mut().insert(caller);
+    }
+    next.call(req).await.map(ServiceResponse::map_into_boxed_body)
+}
+
 /// OPTIONS without a browser's question: what the address takes.
 async fn options(
     req: ServiceRequest,
@@ -148,11 +161,8 @@ async fn options(
     next.call(req).await.map(ServiceResponse::map_into_boxed_body)
 }
 
-/// No such address, or not with this method. Under `/management` only those who are signed in are told which.
+/// No such address, or not with this method. Under `/management` only those who are signed in get here.
 async fn nothing_here(req: HttpRequest) -> Result<HttpResponse, Problem> {
-    if req.path().starts_with("/management/") {
-        <Caller as actix_web::FromRequest>::extract(&req).await?;
-    }
     let allowed = openapi::allowed_methods(req.path());
     if allowed.is_empty() {
         return Err(Problem::not_found("address"));
@@ -175,6 +185,7 @@ async fn surround(
     req.extensions_mut().insert(RequestId(request_id.clone()));
     let method = req.method().clone();
     let path = req.path().to_owned();
+    let logged = loggable(&path);
     if method == Method::HEAD {
         // Answered as GET; the protocol's codec leaves the body out.
         req.head_mut().method = Method::GET;
@@ -236,24 +247,30 @@ async fn surround(
     {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(rule));
     }
-    log(&method, &path, status, start, &request_id, problem.as_ref());
+    log(&method, logged, status, start, &request_id, problem.as_ref());
     Ok(response)
 }
 
-/// Outside of management every web origin gets the same answer, also one that named none: `*`, and no `Vary` by origin,
-/// so that shared caches keep one copy and never one that a browser would refuse.
+/// The path as the log may keep it: a message's reference is its sender's only key.
+fn loggable(path: &str) -> &str {
+    match path.strip_prefix("/delivery/v1/feedback/") {
+        Some(_) => "/delivery/v1/feedback/…",
+        None => path,
+    }
+}
+
+/// Outside of management every origin gets the same answer, so that caches keep one and not one an origin.
 fn open_to_all(headers: &mut header::HeaderMap) {
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    let by_origin = |name: &&str| {
-        let name = name.to_ascii_lowercase();
-        name == "origin" || name.starts_with("access-control-request-")
-    };
-    let lines: Vec<HeaderValue> = headers.get_all(header::VARY).cloned().collect();
-    let names = lines
-        .iter()
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(','));
-    let kept: Vec<&str> = names.map(str::trim).filter(|name| !by_origin(name)).collect();
+    let kept: Vec<String> = headers
+        .get_all(header::VARY)
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|name| name.trim().to_owned())
+        .filter(|name| {
+            !name.eq_ignore_ascii_case("origin") && !name.to_ascii_lowercase().starts_with("access-control-")
+        })
+        .collect();
     headers.remove(header::VARY);
     if let Ok(value) = HeaderValue::from_str(&kept.join(", "))
         && !kept.is_empty()

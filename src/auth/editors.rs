@@ -221,8 +221,14 @@ pub fn mount(config: &mut ServiceConfig<'_>) {
     )
 )]
 #[get("/editors")]
-async fn list_editors(app: State, caller: Caller, query: Query<EditorQuery>, req: HttpRequest) -> Result<Answer> {
+async fn list_editors(
+    app: State,
+    caller: Caller,
+    query: Result<Query<EditorQuery>>,
+    req: HttpRequest,
+) -> Result<Answer> {
     caller.at_least(Role::Admin)?;
+    let query = query?;
     let query = query.0;
     let sample = match query.sort {
         Sort::Name | Sort::NameDown => Key::Text(String::new()),
@@ -370,9 +376,14 @@ pub async fn set_password(app: &App, email: &str, password: &str) -> Result<()> 
     let account = app.db.read(move |conn| by_email(conn, &email_key)).await?;
     let id = account.ok_or_else(|| Problem::not_found("editor"))?.id;
     let hash = app.hashing.hash(password).await?;
-    let patch = EditorPatch { password: Patch::Set(password.to_owned()), ..EditorPatch::default() };
+    let patch = EditorPatch {
+        password: Patch::Set(password.to_owned()),
+        ..EditorPatch::default()
+    };
     let actor = Actor::system("command line");
-    app.db.write(move |tx| update(tx, &actor, &id, &Guard::any(), &patch, Some(&hash))).await?;
+    app.db
+        .write(move |tx| update(tx, &actor, &id, &Guard::any(), &patch, Some(&hash)))
+        .await?;
     Ok(())
 }
 

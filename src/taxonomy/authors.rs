@@ -16,7 +16,6 @@ use crate::conditional::{Guard, IfMatch};
 use crate::db::{Conn, Tx};
 use crate::error::{Problem, Result};
 use crate::idempotency::{Answer, IdempotencyKey, write_once};
-use crate::images::store::hold;
 use crate::page::{Key, PageInfo, PageQuery, Start};
 use crate::request::{Body, IdempotencyParam, IfMatchParam, PathId, Query};
 use crate::schema::authors;
@@ -283,9 +282,9 @@ fn get(conn: &mut Conn, id: &Id) -> Result<AuthorRecord> {
     found.ok_or_else(|| Problem::not_found("author"))
 }
 
-/// A picture is an image of the library, held so that it is not deleted in the same moment.
+/// A picture is an image of the library that is not deleted, and is not while this transaction runs.
 fn check_image(tx: &mut Tx<'_>, image: &Id) -> Result<()> {
-    if hold(tx, image)? {
+    if crate::images::store::hold(tx, image)? {
         return Ok(());
     }
     Err(Problem::invalid(
