@@ -46,6 +46,8 @@ impl App {
     pub fn open(config: Config) -> Result<Self, String> {
         if config.auto_migrate {
             db::migrate(&config.database)?;
+        } else {
+            db::check_schema(&config.database)?;
         }
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let db = Db::open(&config.database)?;

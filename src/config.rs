@@ -162,11 +162,6 @@ impl Config {
             Err(errors.join("\n"))
         }
     }
-
-    /// The site's default language.
-    pub fn default_language(&self) -> &str {
-        self.languages.first().map_or("vi", String::as_str)
-    }
 }
 
 /// Names separated by commas.
@@ -284,7 +279,7 @@ mod tests {
     fn defaults_are_enough_on_one_machine() {
         let config = read(&[]).expect("defaults");
         assert_eq!(config.public_url, "http://127.0.0.1:8080");
-        assert_eq!(config.default_language(), "vi");
+        assert_eq!(config.languages, ["vi", "en"]);
         assert!(config.database.is_sqlite());
     }
 

@@ -319,7 +319,7 @@ fn write_groups(opener: &Opener, conn: Conn, tasks: &Receiver<Box<dyn Work>>) {
             let outcome = commit_group(opener, &mut conn, &mut alone);
             alone
                 .into_iter()
-                .for_each(|task| task.answer(outcome.as_ref().map(|()| ())));
+                .for_each(|task| task.answer(outcome.as_ref().copied()));
         }
     }
 }
@@ -447,6 +447,27 @@ pub fn migrate(location: &Location) -> Result<Vec<String>, String> {
     }
 }
 
+/// Refuses a schema that is not this program's, for those who run migrations themselves (`AUTO_MIGRATE=off`).
+pub fn check_schema(location: &Location) -> Result<(), String> {
+    let opener = Opener {
+        location: location.clone(),
+        read_only: false,
+    };
+    let pending = match opener
+        .open()
+        .map_err(|error| format!("The database cannot be opened: {error}"))?
+    {
+        Conn::Sqlite(mut conn) => pending(&mut conn, &SQLITE_MIGRATIONS)?,
+        Conn::Postgres(mut conn) => pending(&mut conn, &POSTGRES_MIGRATIONS)?,
+    };
+    match pending {
+        0 => Ok(()),
+        count => Err(format!(
+            "The schema lacks {count} migrations and AUTO_MIGRATE is off: run newsdesk migrate"
+        )),
+    }
+}
+
 fn lock_file(database: &Path) -> Result<File, String> {
     let mut name = database.as_os_str().to_owned();
     name.push(".lock");
@@ -464,7 +485,21 @@ where
     C: MigrationHarness<DB>,
     EmbeddedMigrations: diesel::migration::MigrationSource<DB>,
 {
-    let known: Vec<String> = diesel::migration::MigrationSource::<DB>::migrations(&migrations)
+    pending(conn, &migrations)?;
+    let run = conn
+        .run_pending_migrations(migrations)
+        .map_err(|error| format!("A migration failed: {error}"))?;
+    Ok(run.iter().map(ToString::to_string).collect())
+}
+
+/// How many migrations the schema lacks; a schema with more than this program knows is refused.
+fn pending<DB, C>(conn: &mut C, migrations: &EmbeddedMigrations) -> Result<usize, String>
+where
+    DB: diesel::backend::Backend,
+    C: MigrationHarness<DB>,
+    EmbeddedMigrations: diesel::migration::MigrationSource<DB>,
+{
+    let known: Vec<String> = diesel::migration::MigrationSource::<DB>::migrations(migrations)
         .map_err(|error| error.to_string())?
         .iter()
         .map(|migration| migration.name().version().to_string())
@@ -479,10 +514,7 @@ where
             "The database has migration {newer}, which this version of newsdesk does not know: run a newer newsdesk"
         ));
     }
-    let run = conn
-        .run_pending_migrations(migrations)
-        .map_err(|error| format!("A migration failed: {error}"))?;
-    Ok(run.iter().map(ToString::to_string).collect())
+    Ok(known.len() - applied.len())
 }
 
 /// Raw text that both databases understand, for what Diesel's builder cannot say on two engines at once

@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use crate::app::State;
 use crate::db::{Conn, Tx};
 use crate::error::Result;
-use crate::schema::{idempotency, sessions};
+use crate::schema::{audit, idempotency, sessions};
 
 /// How often retention looks.
 const EVERY: Duration = Duration::from_secs(600);
@@ -40,7 +40,10 @@ pub fn start(app: State) -> Jobs {
     }))
 }
 
-/// Removes idempotency keys after 24 hours, sessions after their end, and readers' details after the configured time.
+/// How long the audit trail is kept.
+const AUDIT_SECONDS: i64 = 2 * 365 * 24 * 3600;
+
+/// Removes idempotency keys after 24 hours, sessions after their end, audit lines after two years, and readers' details after the configured time.
 async fn retention(app: &State) -> Result<()> {
     loop {
         if app.db.write(forget_piece).await? < PIECE {
@@ -60,7 +63,13 @@ fn forget_piece(tx: &mut Tx<'_>) -> Result<i64> {
         .limit(PIECE)
         .load(tx.conn)?;
     diesel::delete(sessions::table.filter(sessions::id.eq_any(&ended))).execute(tx.conn)?;
-    Ok(keys.max(ended.len() as i64))
+    let lines: Vec<String> = audit::table
+        .filter(audit::at_ms.lt(tx.now.plus_seconds(-AUDIT_SECONDS).ms()))
+        .select(audit::id)
+        .limit(PIECE)
+        .load(tx.conn)?;
+    diesel::delete(audit::table.filter(audit::id.eq_any(&lines))).execute(tx.conn)?;
+    Ok(keys.max(ended.len() as i64).max(lines.len() as i64))
 }
 
 fn forget_idempotency(conn: &mut Conn, before_ms: i64) -> Result<i64> {

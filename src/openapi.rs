@@ -12,7 +12,7 @@ use utoipa::OpenApi as _;
 use utoipa_actix_web::AppExt;
 
 use crate::error::{FieldError, ProblemSchema, UsedBy};
-use crate::{docs, server};
+use crate::{articles, docs, server};
 
 mod downgrade;
 
@@ -67,9 +67,18 @@ fn documents() -> &'static Documents {
     DOCUMENTS.get_or_init(make)
 }
 
-/// Components that no handler names, because they are what every refusal looks like.
+/// Components that no handler's body names: what every refusal looks like, and the enumerations of parameters.
 #[derive(utoipa::OpenApi)]
-#[openapi(components(schemas(ProblemSchema, FieldError, UsedBy)))]
+#[openapi(components(schemas(
+    ProblemSchema,
+    FieldError,
+    UsedBy,
+    articles::delivery::ArticleSort,
+    articles::delivery::ListInclude,
+    articles::delivery::ArticleInclude,
+    articles::management::WorkingArticleSort,
+    articles::management::WorkingArticleInclude,
+)))]
 struct Common;
 
 fn make() -> Documents {
@@ -179,7 +188,7 @@ fn face(api: &Value, name: &str) -> Value {
             "title": title,
             "description": about,
             "version": env!("CARGO_PKG_VERSION"),
-            "contact": { "name": "newsdesk", "url": "https://newsdesk.invalid/" },
+            "contact": { "name": "newsdesk" },
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" }
         },
         "servers": [{ "url": "/", "description": "The instance that serves this document." }],
@@ -258,9 +267,9 @@ fn complete(operation: &mut Value, path: &str, method: &str, management: bool) {
     let database = !path.starts_with("/health/");
 
     operation["security"] = if open { json!([]) } else { json!([{ "bearer": [] }]) };
-    let mut refusals = BTreeSet::new();
+    let mut refusals = BTreeSet::from([414, 431]);
     if database {
-        refusals.extend([400, 414, 429, 431, 500, 503]);
+        refusals.extend([400, 429, 500, 503]);
     }
     if management {
         refusals.insert(401);
@@ -321,7 +330,7 @@ fn complete(operation: &mut Value, path: &str, method: &str, management: bool) {
 }
 
 /// Management operations that need no token.
-const OPEN: &[&str] = &[
+pub const OPEN: &[&str] = &[
     "/management/v1/auth/login",
     "/management/v1/auth/refresh",
     "/management/v1/auth/logout",

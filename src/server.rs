@@ -36,6 +36,7 @@ pub fn api(config: &mut ServiceConfig<'_>) {
         )
         .service(
             scope("/management/v1")
+                .wrap(from_fn(signed_in))
                 .configure(auth::management::mount)
                 .configure(auth::editors::mount)
                 .configure(articles::management::mount)
@@ -131,6 +132,20 @@ fn cors_rules(config: &Config) -> Cors {
         .max_age(3600)
 }
 
+/// Before anything else is looked at: who is calling. The handlers' [`Caller`] is found here.
+async fn signed_in(
+    mut req: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    if !openapi::OPEN.contains(&req.path()) {
+        match req.extract::<Caller>().await {
+            Ok(caller) => _ = req.extensions_mut().insert(caller),
+            Err(problem) => return Ok(req.into_response(HttpResponse::from_error(problem))),
+        }
+    }
+    next.call(req).await.map(ServiceResponse::map_into_boxed_body)
+}
+
 /// OPTIONS without a browser's question: what the address takes.
 async fn options(
     req: ServiceRequest,
@@ -148,11 +163,8 @@ async fn options(
     next.call(req).await.map(ServiceResponse::map_into_boxed_body)
 }
 
-/// No such address, or not with this method. Under `/management` only those who are signed in are told which.
+/// No such address, or not with this method. Under `/management` only those who are signed in get here.
 async fn nothing_here(req: HttpRequest) -> Result<HttpResponse, Problem> {
-    if req.path().starts_with("/management/") {
-        <Caller as actix_web::FromRequest>::extract(&req).await?;
-    }
     let allowed = openapi::allowed_methods(req.path());
     if allowed.is_empty() {
         return Err(Problem::not_found("address"));
@@ -175,6 +187,7 @@ async fn surround(
     req.extensions_mut().insert(RequestId(request_id.clone()));
     let method = req.method().clone();
     let path = req.path().to_owned();
+    let logged = loggable(&path);
     if method == Method::HEAD {
         // Answered as GET; the protocol's codec leaves the body out.
         req.head_mut().method = Method::GET;
@@ -195,7 +208,18 @@ async fn surround(
     };
     let mut response = match result {
         Ok(Ok(response)) => response,
-        Ok(Err(error)) => return Err(Finished::new(&error.into(), &public_url, &path, &request_id).into()),
+        Ok(Err(error)) => {
+            let problem = Problem::from(error);
+            log(
+                &method,
+                logged,
+                problem.status_code(),
+                start,
+                &request_id,
+                Some(&problem),
+            );
+            return Err(Finished::new(&problem, &public_url, &path, &request_id).into());
+        }
         Err(panic) => {
             let problem = Problem::internal(format!("a handler panicked: {}", panic_text(&*panic)));
             log(
@@ -228,13 +252,44 @@ async fn surround(
         headers.insert(HeaderName::from_static("x-request-id"), value);
     }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if !path.starts_with("/management/") {
+        open_to_all(headers);
+    }
     if !headers.contains_key(header::CACHE_CONTROL)
         && let Some(rule) = cache_rule(&path, status)
     {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(rule));
     }
-    log(&method, &path, status, start, &request_id, problem.as_ref());
+    log(&method, logged, status, start, &request_id, problem.as_ref());
     Ok(response)
+}
+
+/// The path as the log may keep it: a message's reference is its sender's only key.
+fn loggable(path: &str) -> &str {
+    match path.strip_prefix("/delivery/v1/feedback/") {
+        Some(_) => "/delivery/v1/feedback/…",
+        None => path,
+    }
+}
+
+/// Outside of management every origin gets the same answer, so that caches keep one and not one an origin.
+fn open_to_all(headers: &mut header::HeaderMap) {
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    let kept: Vec<String> = headers
+        .get_all(header::VARY)
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|name| name.trim().to_owned())
+        .filter(|name| {
+            !name.eq_ignore_ascii_case("origin") && !name.to_ascii_lowercase().starts_with("access-control-")
+        })
+        .collect();
+    headers.remove(header::VARY);
+    if let Ok(value) = HeaderValue::from_str(&kept.join(", "))
+        && !kept.is_empty()
+    {
+        headers.insert(header::VARY, value);
+    }
 }
 
 /// Caching of answers that did not say themselves.
@@ -311,7 +366,7 @@ fn plain(status: StatusCode) -> Problem {
 }
 
 fn log(method: &Method, path: &str, status: StatusCode, start: Instant, request_id: &str, problem: Option<&Problem>) {
-    let ms = start.elapsed().as_secs_f64() * 1000.0;
+    let ms = start.elapsed().as_micros() as f64 / 1000.0;
     let (status, method) = (status.as_u16(), method.as_str());
     let code = problem.map(|problem| problem.code().as_str());
     match problem.and_then(Problem::cause) {
@@ -328,6 +383,7 @@ struct Finished {
     status: StatusCode,
     body: String,
     request_id: String,
+    headers: header::HeaderMap,
 }
 
 impl Finished {
@@ -336,6 +392,11 @@ impl Finished {
             status: problem.status_code(),
             body: problem.to_json(public_url, path, request_id).to_string(),
             request_id: request_id.to_owned(),
+            headers: {
+                let mut headers = header::HeaderMap::new();
+                set_headers(&mut headers, problem);
+                headers
+            },
         }
     }
 }
@@ -352,7 +413,11 @@ impl ResponseError for Finished {
     }
 
     fn error_response(&self) -> HttpResponse<BoxBody> {
-        HttpResponse::build(self.status)
+        let mut response = HttpResponse::build(self.status);
+        for (name, value) in &self.headers {
+            response.insert_header((name.clone(), value.clone()));
+        }
+        response
             .content_type("application/problem+json")
             .insert_header(("X-Request-Id", self.request_id.as_str()))
             .insert_header((header::CACHE_CONTROL, "no-store"))

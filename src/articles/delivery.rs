@@ -9,16 +9,16 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use super::compose::{
     Article, ArticleSummary, Composer, Placement, docs_of, figure_html, published_body, translations_of,
 };
-use super::publication::{Card, Doc, PublicationRow};
+use super::publication::{Card, Doc, Found, PublicationRow, look_up};
 use crate::app::{App, State};
 use crate::changes::{self, key};
 use crate::conditional::{Made, deliver};
 use crate::config::Config;
 use crate::db::Conn;
-use crate::error::{Code, Problem, Result};
+use crate::error::{Problem, Result};
 use crate::page::{Key, PageQuery, Start, TOTAL_CAP};
 use crate::request::{FromParams, Params, PathRef, Query, client_address, invalid};
-use crate::schema::{publication_authors, publication_tags, publications, slugs};
+use crate::schema::{publication_authors, publication_tags, publications};
 use crate::taxonomy::{self, Kind};
 use crate::text::fold;
 use crate::types::{Id, Time};
@@ -268,52 +268,6 @@ async fn get_article(app: State, article: PathRef, query: Query<OneQuery>, req: 
                 .insert_header(("Location", location))
                 .finish())
         }
-    }
-}
-
-/// A live story, or where it is now.
-enum Found<T> {
-    Here(T),
-    Moved(String),
-}
-
-/// Looks a live story up. Never public is 404, withdrawn 410; an old slug gives the new one.
-fn look_up(conn: &mut Conn, article: &PathRef) -> Result<Found<PublicationRow>> {
-    let missing = || Problem::not_found("article");
-    let (id, slug) = match article {
-        PathRef::Id(id) => (id.clone(), None),
-        PathRef::Slug(slug) => {
-            let found: Option<Id> = slugs::table
-                .filter(slugs::slug.eq(slug).and(slugs::public.ne("none")))
-                .select(slugs::article_id)
-                .first(conn)
-                .optional()?;
-            (found.ok_or_else(missing)?, Some(slug))
-        }
-    };
-    let row: Option<PublicationRow> = publications::table
-        .find(&id)
-        .select(PublicationRow::as_select())
-        .first(conn)
-        .optional()?;
-    let row = row.ok_or_else(missing)?;
-    if row.state != "live" {
-        return Err(Problem::new(Code::Gone, "This article has been withdrawn."));
-    }
-    match slug {
-        Some(slug) if *slug != row.slug => Ok(Found::Moved(row.slug)),
-        _ => Ok(Found::Here(row)),
-    }
-}
-
-/// The live story behind an id, a slug or an old slug, for what is sent to it.
-pub fn live_article(conn: &mut Conn, article: &PathRef) -> Result<PublicationRow> {
-    match look_up(conn, article)? {
-        Found::Here(row) => Ok(row),
-        Found::Moved(slug) => match look_up(conn, &PathRef::Slug(slug))? {
-            Found::Here(row) => Ok(row),
-            Found::Moved(_) => Err(Problem::internal("a live slug points at another slug")),
-        },
     }
 }
 

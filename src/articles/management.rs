@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::compose::{figure_html, image_files_of};
+use super::compose::figure_html;
 use super::input::{ArticleCreate, ArticlePatch, EmptyInput, PublishInput, UnpublishInput};
 use super::record::{WorkingArticle, WorkingArticleSummary, answer, summaries, whole};
 use super::store::{ArticleRow, create, erase, get, update};
@@ -17,6 +17,7 @@ use crate::conditional::{Guard, IfMatch};
 use crate::db::Conn;
 use crate::error::Result;
 use crate::idempotency::{Answer, IdempotencyKey, write_once};
+use crate::images::delivered::image_files_of;
 use crate::page::{Key, PageInfo, PageQuery, Start, TOTAL_CAP};
 use crate::request::{Body, FromParams, IdempotencyParam, IfMatchParam, Params, PathId, Query, invalid};
 use crate::schema::{article_authors, article_tags, articles, publications};

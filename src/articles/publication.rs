@@ -13,7 +13,8 @@ use crate::body::Body;
 use crate::changes::{self, key};
 use crate::conditional::Guard;
 use crate::db::{Conn, Tx};
-use crate::error::{Problem, Result};
+use crate::error::{Code, Problem, Result};
+use crate::request::PathRef;
 use crate::schema::{
     images, publication_authors, publication_docs, publication_images, publication_tags, publications, slugs,
 };
@@ -453,5 +454,53 @@ pub fn check_may_restore(row: &ArticleRow, caller: &Caller) -> Result<()> {
         Err(forbidden(
             "Writers restore their own drafts; ask an editor for anything else.",
         ))
+    }
+}
+
+/// A live story, or where it is now.
+pub enum Found<T> {
+    /// It is here.
+    Here(T),
+    /// It has this slug now.
+    Moved(String),
+}
+
+/// Looks a live story up. Never public is 404, withdrawn 410; an old slug gives the new one.
+pub fn look_up(conn: &mut Conn, article: &PathRef) -> Result<Found<PublicationRow>> {
+    let missing = || Problem::not_found("article");
+    let (id, slug) = match article {
+        PathRef::Id(id) => (id.clone(), None),
+        PathRef::Slug(slug) => {
+            let found: Option<Id> = slugs::table
+                .filter(slugs::slug.eq(slug).and(slugs::public.ne("none")))
+                .select(slugs::article_id)
+                .first(conn)
+                .optional()?;
+            (found.ok_or_else(missing)?, Some(slug))
+        }
+    };
+    let row: Option<PublicationRow> = publications::table
+        .find(&id)
+        .select(PublicationRow::as_select())
+        .first(conn)
+        .optional()?;
+    let row = row.ok_or_else(missing)?;
+    if row.state != "live" {
+        return Err(Problem::new(Code::Gone, "This article has been withdrawn."));
+    }
+    match slug {
+        Some(slug) if *slug != row.slug => Ok(Found::Moved(row.slug)),
+        _ => Ok(Found::Here(row)),
+    }
+}
+
+/// The live story behind an id, a slug or an old slug, for what is sent to it.
+pub fn live_article(conn: &mut Conn, article: &PathRef) -> Result<PublicationRow> {
+    match look_up(conn, article)? {
+        Found::Here(row) => Ok(row),
+        Found::Moved(slug) => match look_up(conn, &PathRef::Slug(slug))? {
+            Found::Here(row) => Ok(row),
+            Found::Moved(_) => Err(Problem::internal("a live slug points at another slug")),
+        },
     }
 }

@@ -500,8 +500,8 @@ fn take_slug(conn: &mut Conn, id: &Id, by_hand: Option<&str>, title: &str) -> Re
     } else {
         format!("article-{}", &id.as_str()[24..])
     };
-    let mut number = next_number(conn, id, &base)?;
-    for _ in 0..SLUG_TRIES {
+    let first = next_number(conn, id, &base)?;
+    for number in first..first + SLUG_TRIES {
         let slug = if number == 1 {
             base.clone()
         } else {
@@ -510,7 +510,6 @@ fn take_slug(conn: &mut Conn, id: &Id, by_hand: Option<&str>, title: &str) -> Re
         if claim_slug(conn, id, &slug)? {
             return Ok(slug);
         }
-        number += 1;
     }
     let slug = format!("{base}-{}", &id.as_str()[24..]);
     if claim_slug(conn, id, &slug)? {

@@ -221,8 +221,14 @@ pub fn mount(config: &mut ServiceConfig<'_>) {
     )
 )]
 #[get("/editors")]
-async fn list_editors(app: State, caller: Caller, query: Query<EditorQuery>, req: HttpRequest) -> Result<Answer> {
+async fn list_editors(
+    app: State,
+    caller: Caller,
+    query: Result<Query<EditorQuery>>,
+    req: HttpRequest,
+) -> Result<Answer> {
     caller.at_least(Role::Admin)?;
+    let query = query?;
     let query = query.0;
     let sample = match query.sort {
         Sort::Name | Sort::NameDown => Key::Text(String::new()),

@@ -111,6 +111,9 @@ impl FromRequest for Caller {
     type Future = Pin<Box<dyn Future<Output = Result<Self>>>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        if let Some(caller) = req.extensions().get::<Self>() {
+            return Box::pin(std::future::ready(Ok(caller.clone())));
+        }
         let app = req.app_data::<web::Data<App>>().cloned();
         let token = bearer(req);
         let request_id = req

@@ -8,11 +8,12 @@ use std::collections::HashMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::articles::compose::{ImageFile, Placement, image_files_of};
+use crate::articles::compose::Placement;
 use crate::articles::{CaptionContent, CaptionRole};
 use crate::config::Config;
 use crate::db::Conn;
 use crate::error::Result;
+use crate::images::delivered::{ImageFile, image_files_of};
 use crate::types::{Id, Time};
 
 /// The image of a caption, as editors' tools show it.

@@ -12,7 +12,7 @@ use crate::auth::Caller;
 use crate::conditional::Guard;
 use crate::db::{Conn, Tx};
 use crate::error::{Code, Problem, Result, UsedBy};
-use crate::schema::{articles, captions, images};
+use crate::schema::{articles, captions};
 use crate::types::{Id, Patch, Time};
 
 /// A row of the table `captions`.
@@ -94,12 +94,7 @@ fn check_lead(conn: &mut Conn, article: &Id, role: CaptionRole, own: Option<&Id>
 /// Places an image in an article.
 pub fn create(tx: &mut Tx<'_>, caller: &Caller, new: &CaptionCreate) -> Result<(CaptionRow, ArticleRow)> {
     let mut article = lock_article(tx, caller, &new.article_id)?;
-    let image: i64 = images::table
-        .find(&new.image_id)
-        .filter(images::deleted_ms.is_null())
-        .count()
-        .get_result(tx.conn)?;
-    if image == 0 {
+    if !crate::images::store::hold(tx, &new.image_id)? {
         return Err(Problem::invalid(
             "/image_id",
             "invalid_reference",

@@ -16,7 +16,8 @@ mod town;
 use canvas::Canvas;
 
 /// The scenes there are; any other name is painted as the first.
-pub const SCENES: [&str; 12] = [
+#[cfg(test)]
+const SCENES: [&str; 12] = [
     "mist_mountains",
     "tea_hills",
     "river_dusk",
@@ -50,4 +51,21 @@ pub fn draw(scene: &str, seed: u64, width: u32, height: u32) -> image::RgbImage 
         _ => nature::mist_mountains(&mut canvas, seed),
     }
     canvas.finish(seed, vignette, grain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_scene_can_be_drawn_at_any_size_and_each_is_another() {
+        let mut seen = Vec::new();
+        for scene in SCENES {
+            let drawn = draw(scene, 7, 60, 40);
+            assert_eq!((drawn.width(), drawn.height()), (60, 40), "{scene}");
+            assert!(!seen.contains(&drawn), "{scene} looks like another");
+            draw(scene, u64::MAX, 0, 1);
+            seen.push(drawn);
+        }
+    }
 }

@@ -9,6 +9,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use super::store::{self, Filter, NewMessage, Row};
 use super::{FeedbackStatus, MESSAGE_LENGTH, is_reference, new_reference};
 use crate::app::State;
+use crate::articles::publication::live_article;
 use crate::changes;
 use crate::conditional::{Made, deliver};
 use crate::error::{Problem, Result};
@@ -208,7 +209,7 @@ async fn send_feedback(
     let accepted = app
         .db
         .read(move |conn| {
-            store::live_story(conn, &wanted)?;
+            live_article(conn, &wanted)?;
             store::accepted_consents(conn, Time::now())
         })
         .await?;
@@ -300,20 +301,20 @@ async fn list_visible_feedback(
     let found = app
         .db
         .read(move |conn| {
-            let story = store::live_story(conn, &article)?;
+            let story = live_article(conn, &article)?;
             if matches!(&article, PathRef::Slug(slug) if *slug != story.slug) {
                 return Ok(Err(story.slug));
             }
             // Looked at now and not before: an unknown story is 404 whatever the query says.
             let Query(query) = query?;
-            let start = query.start(&format!("visible feedback {}", story.id), &Key::Int(0))?;
+            let start = query.start(&format!("visible feedback {}", story.article_id), &Key::Int(0))?;
             let filter = Filter {
-                article_id: Some(story.id.clone()),
+                article_id: Some(story.article_id.clone()),
                 visible: Some(true),
                 ..Filter::default()
             };
             let (rows, page) = store::list(conn, &filter, true, &start, query.include_total)?;
-            let changed_at = store::last_change(conn, &story.id)?;
+            let changed_at = store::last_change(conn, &story.article_id)?;
             Ok(Ok((story, rows, page, changed_at)))
         })
         .await?;
@@ -329,8 +330,11 @@ async fn list_visible_feedback(
         Made {
             body,
             media_type: "application/json",
-            last_modified: changed_at.max(Some(story.updated_at)),
-            keys: vec![changes::key('f', &story.id), changes::key('a', &story.id)],
+            last_modified: changed_at.max(Some(story.updated)),
+            keys: vec![
+                changes::key('f', &story.article_id),
+                changes::key('a', &story.article_id),
+            ],
             link,
         },
     ))

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Feedback, FeedbackArticle, FeedbackSender, FeedbackStatus, settle_visibility};
 use crate::app::State;
+use crate::articles::publication::live_article;
 use crate::audit::{self, Actor};
 use crate::changes;
 use crate::conditional::Guard;
@@ -15,7 +16,7 @@ use crate::error::{Code, Problem, Result};
 use crate::keyset;
 use crate::page::{PageInfo, Start};
 use crate::request::PathRef;
-use crate::schema::{articles, changes as diary, consent_texts, editors, feedback, publications, site, slugs};
+use crate::schema::{articles, changes as diary, consent_texts, editors, feedback, publications, site};
 use crate::text::{fold, like_pattern};
 use crate::types::{Id, PersonRef, Time};
 
@@ -61,62 +62,6 @@ impl Row {
             self.reply.as_deref(),
             self.replied_at,
         ))
-    }
-}
-
-/// A story that readers can open.
-pub struct Story {
-    /// The article.
-    pub id: Id,
-    /// Its slug now.
-    pub slug: String,
-    /// Whether it takes messages.
-    pub feedback_open: bool,
-    /// When the publication last changed.
-    pub updated_at: Time,
-}
-
-/// The live story behind an id, its slug or a slug it once had in public: 404 when it never was public, 410 when it
-/// is not any more.
-pub fn live_story(conn: &mut Conn, article: &PathRef) -> Result<Story> {
-    let unknown = || Problem::not_found("article");
-    let gone = || Problem::new(Code::Gone, "This story has been withdrawn.");
-    let (id, was_public) = match article {
-        PathRef::Id(id) => (id.clone(), false),
-        PathRef::Slug(slug) => {
-            let id: Option<Id> = slugs::table
-                .filter(slugs::slug.eq(slug).and(slugs::public.ne("none")))
-                .select(slugs::article_id)
-                .first(conn)
-                .optional()?;
-            (id.ok_or_else(unknown)?, true)
-        }
-    };
-    let row: Option<(String, Story)> = publications::table
-        .find(&id)
-        .select((
-            publications::state,
-            publications::slug,
-            publications::feedback_open,
-            publications::updated_ms,
-        ))
-        .first::<(String, String, bool, Time)>(conn)
-        .optional()?
-        .map(|(state, slug, feedback_open, updated_at)| {
-            let story = Story {
-                id,
-                slug,
-                feedback_open,
-                updated_at,
-            };
-            (state, story)
-        });
-    match row {
-        Some((state, story)) if state == "live" => Ok(story),
-        Some(_) => Err(gone()),
-        // An erased article leaves its public slugs behind and nothing else.
-        None if was_public => Err(gone()),
-        None => Err(unknown()),
     }
 }
 
@@ -169,14 +114,14 @@ pub fn search_text(name: &str, email: Option<&str>, message: &str) -> String {
 
 /// Keeps a reader's message.
 pub fn insert(tx: &mut Tx<'_>, article: &PathRef, new: &NewMessage) -> Result<()> {
-    let story = live_story(tx.conn, article)?;
+    let story = live_article(tx.conn, article)?;
     if !story.feedback_open {
         return Err(Problem::new(Code::FeedbackClosed, "This story takes no feedback."));
     }
     let row = (
         feedback::id.eq(Id::new()),
         feedback::reference.eq(&new.reference),
-        feedback::article_id.eq(&story.id),
+        feedback::article_id.eq(&story.article_id),
         feedback::status.eq(FeedbackStatus::New.as_str()),
         feedback::visible.eq(false),
         feedback::message.eq(&new.message),

@@ -7,11 +7,11 @@ use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use super::delivered::FocalPoint;
 use super::store::{self, NewImage, record, records};
 use super::upload::{self, Upload};
 use super::{Image, ImagePage, ImagePatch, ImageRightsInput};
 use crate::app::State;
-use crate::articles::compose::FocalPoint;
 use crate::audit::Actor;
 use crate::auth::Caller;
 use crate::conditional::IfMatch;

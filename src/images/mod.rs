@@ -1,5 +1,6 @@
 //! The image library: pictures with their words, rights and whereabouts. Their files are in [`crate::media`].
 
+pub mod delivered;
 pub mod management;
 pub mod process;
 pub mod store;
@@ -10,10 +11,10 @@ use unicode_normalization::UnicodeNormalization;
 use utoipa::ToSchema;
 
 use crate::articles::Status;
-use crate::articles::compose::FocalPoint;
 use crate::page_type;
 use crate::text::Check;
 use crate::types::{Id, Patch, PersonRef, Time};
+use delivered::FocalPoint;
 use process::Placeholder;
 
 /// Longest alternative text, in characters.

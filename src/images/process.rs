@@ -165,6 +165,7 @@ pub struct Processed {
     /// SHA-256 of the file as uploaded, in hex; the same upload again is known by it.
     pub source_sha256: String,
     /// Whether it has more than one frame.
+    #[cfg_attr(not(test), expect(dead_code, reason = "tests read it; the sizes to come will"))]
     pub animated: bool,
     /// What to show while it loads; none for AVIF, which is not decoded here.
     pub placeholder: Option<Placeholder>,

@@ -6,11 +6,12 @@ use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 use serde_json::json;
 
+use super::delivered::{FocalPoint, media_url};
 use super::management::{ImageQuery, ImageSort};
 use super::process::{Placeholder, Processed};
 use super::{Image, ImagePatch, ImageRights, ImageUse, USES_NAMED, clean_filename};
 use crate::articles::Status;
-use crate::articles::compose::{FocalPoint, docs_of, media_url};
+use crate::articles::compose::docs_of;
 use crate::articles::publication::Card;
 use crate::articles::record::people;
 use crate::audit::{self, Actor};

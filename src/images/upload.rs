@@ -187,7 +187,8 @@ impl Parts {
         // The form reader knows only its own errors; ours (413, 408) wait here for it to come back.
         let refused: Rc<RefCell<Option<Problem>>> = Rc::default();
         let keep = Rc::clone(&refused);
-        let stream = chunks.map(move |chunk| {
+        // Fused: the form reader asks again after the end.
+        let stream = chunks.fuse().map(move |chunk| {
             chunk.map_err(|problem| {
                 *keep.borrow_mut() = Some(problem);
                 PayloadError::Incomplete(None)

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+#[cfg(test)]
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
@@ -144,6 +145,7 @@ pub struct Object {
 }
 
 /// A file in the list of all.
+#[cfg(test)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// Its key.
@@ -274,12 +276,12 @@ impl MediaStore {
         .await
     }
 
-    /// All files, in no particular order. For tools that check or move a store: it may take long and is not bounded in
-    /// time as a whole, but a store that falls silent ends it.
+    /// All files, in no particular order.
     ///
     /// # Errors
     ///
     /// [`MediaError`] when the store cannot be reached.
+    #[cfg(test)]
     pub async fn list(&self) -> Result<Vec<Entry>, MediaError> {
         let mut found = self.store.list(None).map_ok(|meta| Entry {
             key: meta.location.to_string(),

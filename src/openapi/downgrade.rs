@@ -2,47 +2,62 @@
 
 use serde_json::{Map, Value, json};
 
-/// Rewrites what 3.1 says in another way: null types, constants, examples.
+/// Rewrites what 3.1 says in another way: null types, constants, examples, references with siblings.
 pub fn to_3_0(document: &Value) -> Value {
-    let mut result = convert(document);
+    let mut result = convert(document, document);
     result["openapi"] = json!("3.0.3");
-    if let Some(license) = result.pointer_mut("/info/license").and_then(Value::as_object_mut) {
-        license.remove("identifier");
-    }
+    result["info"]["license"] = json!({ "name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0" });
     result
 }
 
-fn convert(value: &Value) -> Value {
+fn convert(value: &Value, document: &Value) -> Value {
     match value {
-        Value::Array(items) => Value::Array(items.iter().map(convert).collect()),
+        Value::Array(items) => Value::Array(items.iter().map(|item| convert(item, document)).collect()),
         Value::Object(map) => Value::Object(schema(
-            map.iter().map(|(key, value)| (key.clone(), convert(value))).collect(),
+            map.iter()
+                .map(|(key, value)| (key.clone(), convert(value, document)))
+                .collect(),
+            document,
         )),
         other => other.clone(),
     }
 }
 
-fn schema(mut map: Map<String, Value>) -> Map<String, Value> {
+fn schema(mut map: Map<String, Value>, document: &Value) -> Map<String, Value> {
     if let Some(Value::Array(types)) = map.get("type").cloned() {
         let real: Vec<Value> = types.iter().filter(|name| *name != "null").cloned().collect();
         if let [one] = real.as_slice() {
             map.insert("type".into(), one.clone());
         }
         if real.len() < types.len() {
-            map.insert("nullable".into(), json!(true));
+            nullable(&mut map);
         }
     }
-    if let Some(Value::Array(choices)) = map.get("oneOf").cloned() {
-        let is_null = |choice: &Value| choice["type"] == "null";
-        let real: Vec<Value> = choices.iter().filter(|choice| !is_null(choice)).cloned().collect();
-        if real.len() < choices.len() {
-            map.insert("nullable".into(), json!(true));
-            map.remove("oneOf");
-            map.insert(
-                if real.len() == 1 { "allOf" } else { "oneOf" }.into(),
-                Value::Array(real),
-            );
+    for key in ["oneOf", "anyOf"] {
+        let Some(Value::Array(choices)) = map.get(key).cloned() else {
+            continue;
+        };
+        let real: Vec<Value> = choices
+            .iter()
+            .filter(|choice| choice["type"] != "null")
+            .cloned()
+            .collect();
+        if real.len() == choices.len() {
+            continue;
         }
+        map.remove(key);
+        // In 3.0 `nullable` counts only beside a `type`.
+        map.insert("type".into(), type_of(real.first(), document));
+        nullable(&mut map);
+        map.insert(if real.len() == 1 { "allOf" } else { key }.into(), Value::Array(real));
+    }
+    if map.len() > 1
+        && map
+            .get("$ref")
+            .is_some_and(|target| target.as_str().is_some_and(|t| t.contains("/schemas/")))
+    {
+        let target = map.remove("$ref");
+        map.insert("allOf".into(), json!([{ "$ref": target }]));
     }
     if let Some(constant) = map.remove("const") {
         map.insert("enum".into(), json!([constant]));
@@ -54,11 +69,40 @@ fn schema(mut map: Map<String, Value>) -> Map<String, Value> {
             map.insert("example".into(), first);
         }
     }
-    if let Some(media_type) = map.remove("contentMediaType") {
-        if media_type == "application/octet-stream" {
-            map.insert("format".into(), json!("binary"));
-        }
+    if map
+        .get("contentMediaType")
+        .is_some_and(|kind| kind == "application/octet-stream")
+    {
+        map.remove("contentMediaType");
+        map.insert("format".into(), json!("binary"));
+    }
+    if map
+        .get("required")
+        .is_some_and(|list| list.as_array().is_some_and(Vec::is_empty))
+    {
+        map.remove("required");
     }
     map.remove("propertyNames");
     map
+}
+
+fn nullable(map: &mut Map<String, Value>) {
+    map.insert("nullable".into(), json!(true));
+    if let Some(values) = map.get_mut("enum").and_then(Value::as_array_mut)
+        && !values.contains(&Value::Null)
+    {
+        values.push(Value::Null);
+    }
+}
+
+/// The type of a schema or of what it refers to.
+fn type_of(schema: Option<&Value>, document: &Value) -> Value {
+    let Some(schema) = schema else { return json!("object") };
+    if let Some(target) = schema["$ref"].as_str() {
+        return type_of(document.pointer(target.trim_start_matches('#')), document);
+    }
+    match schema.get("type") {
+        Some(Value::String(name)) => json!(name),
+        _ => json!("object"),
+    }
 }

@@ -66,11 +66,6 @@ pub fn current(conn: &mut Conn) -> Result<SiteRow> {
     read(row.ok_or_else(|| Problem::internal("the site has not been prepared: the program makes it at its start"))?)
 }
 
-/// The site's languages; the first is the default.
-pub fn languages(conn: &mut Conn) -> Result<Vec<String>> {
-    Ok(current(conn)?.languages)
-}
-
 /// The version of the text that readers consent to now.
 pub fn consent_version(conn: &mut Conn) -> Result<i64> {
     Ok(site::table.find(1).select(site::consent_version).first(conn)?)

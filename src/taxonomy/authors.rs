@@ -18,7 +18,7 @@ use crate::error::{Problem, Result};
 use crate::idempotency::{Answer, IdempotencyKey, write_once};
 use crate::page::{Key, PageInfo, PageQuery, Start};
 use crate::request::{Body, IdempotencyParam, IfMatchParam, PathId, Query};
-use crate::schema::{authors, images};
+use crate::schema::authors;
 use crate::text::{Check, like_pattern, sort_key};
 use crate::types::{Id, Patch, Time};
 use crate::{keyset, page_type};
@@ -282,10 +282,9 @@ fn get(conn: &mut Conn, id: &Id) -> Result<AuthorRecord> {
     found.ok_or_else(|| Problem::not_found("author"))
 }
 
-/// A picture is an image of the library that is not deleted.
-fn check_image(conn: &mut Conn, image: &Id) -> Result<()> {
-    let there = images::table.find(image).filter(images::deleted_ms.is_null());
-    if there.count().get_result::<i64>(conn)? > 0 {
+/// A picture is an image of the library that is not deleted, and is not while this transaction runs.
+fn check_image(tx: &mut Tx<'_>, image: &Id) -> Result<()> {
+    if crate::images::store::hold(tx, image)? {
         return Ok(());
     }
     Err(Problem::invalid(
@@ -298,7 +297,7 @@ fn check_image(conn: &mut Conn, image: &Id) -> Result<()> {
 /// Makes an author.
 pub fn create(tx: &mut Tx<'_>, actor: &Actor, new: AuthorCreate) -> Result<AuthorRecord> {
     if let Some(image) = &new.image_id {
-        check_image(tx.conn, image)?;
+        check_image(tx, image)?;
     }
     let id = insert(tx, Kind::Author, &new.name, new.slug.as_deref())?;
     let author: AuthorRecord = diesel::update(authors::table.find(&id))
@@ -339,7 +338,7 @@ fn update(tx: &mut Tx<'_>, actor: &Actor, id: &Id, guard: &Guard, patch: AuthorP
     let mut author = claim(tx, id, guard)?;
     let before = author.clone();
     if let Patch::Set(image) = &patch.image_id {
-        check_image(tx.conn, image)?;
+        check_image(tx, image)?;
     }
     if let Patch::Set(name) = patch.name {
         author.name_key = sort_key(&name);

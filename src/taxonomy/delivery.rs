@@ -9,12 +9,12 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::store::{Kind, find_id, is_public, public_sections};
 use crate::app::State;
-use crate::articles::compose::{DeliveredImage, image_files_of};
 use crate::changes;
 use crate::conditional::{Made, deliver};
 use crate::config::Config;
 use crate::db::Conn;
 use crate::error::{Problem, Result};
+use crate::images::delivered::{DeliveredImage, image_files_of};
 use crate::page::{Key, PageInfo, PageQuery, Start};
 use crate::request::{NoParams, PathRef, Query, client_address};
 use crate::schema::{authors, publication_authors, publication_tags, sections, tags};

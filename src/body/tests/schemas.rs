@@ -4,7 +4,8 @@ use serde_json::Value;
 use utoipa::openapi::{ComponentsBuilder, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::body::{Block, BlockInput, Body, BodyInput, Table, TextBlockInput};
+use crate::body::schema::{BlockInput, TextBlockInput};
+use crate::body::{Block, Body, BodyInput, Table};
 
 /// A component and all it refers to.
 fn components<T: ToSchema>() -> Value {
