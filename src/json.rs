@@ -327,11 +327,10 @@ impl<'de> SeqAccess<'de> for Items<'_> {
             return Ok(None);
         };
         self.next += 1;
-        seed.deserialize(Node {
-            value,
-            path: &Path::Index(self.path, index),
-        })
-        .map(Some)
+        let path = Path::Index(self.path, index);
+        // A type of ours that reads text and then refuses it does not know where it stands.
+        let read = seed.deserialize(Node { value, path: &path });
+        read.map(Some).map_err(|wrong| wrong.at(&path))
     }
 }
 
@@ -357,10 +356,9 @@ impl<'de> MapAccess<'de> for Fields<'_> {
         let Some((key, value)) = self.value.take() else {
             return Err(de::Error::custom("a key is missing"));
         };
-        seed.deserialize(Node {
-            value,
-            path: &Path::Key(self.path, key),
-        })
+        let path = Path::Key(self.path, key);
+        let read = seed.deserialize(Node { value, path: &path });
+        read.map_err(|wrong| wrong.at(&path))
     }
 }
 
