@@ -176,7 +176,7 @@ impl Body {
             return Err(too_large(limit));
         }
         let state = (self.payload, 0usize, tokio::time::Instant::now());
-        Ok(futures_util::stream::unfold(Some(state), move |state| async move {
+        let chunks = futures_util::stream::unfold(Some(state), move |state| async move {
             let (mut payload, seen, start) = state?;
             let end = start + BODY_TIME + Duration::from_secs((seen / BYTES_PER_SECOND) as u64);
             let chunk = match tokio::time::timeout_at(end, payload.next()).await {
@@ -198,7 +198,9 @@ impl Body {
                 return Some((Err(too_large(limit)), None));
             }
             Some((Ok(chunk), Some((payload, seen, start))))
-        }))
+        });
+        // Readers of forms ask again after the end.
+        Ok(chunks.fuse())
     }
 }
 
