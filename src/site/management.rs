@@ -92,7 +92,13 @@ pub fn mount(config: &mut ServiceConfig<'_>) {
 /// Get the site's settings.
 ///
 /// Needs the role admin.
-#[utoipa::path(tag = "site", responses((status = 200, description = "The settings.", body = SiteSettings)))]
+#[utoipa::path(
+    tag = "site",
+    responses(
+        (status = 200, description = "The settings.", body = SiteSettings),
+        (status = 403, description = "The caller is no admin."),
+    )
+)]
 #[get("/site")]
 async fn get_site_settings(app: State, caller: Caller, _: Query<NoParams>) -> Result<Answer> {
     caller.at_least(Role::Admin)?;
