@@ -60,8 +60,12 @@ newsroom_tests! {
         desk.as_reader().get(&path).header("If-None-Match", &file.header("etag")).await.is(304);
         let head = desk.as_reader().ask("HEAD", &path).await.is(200);
         assert_eq!(head.header("content-length"), file.bytes.len().to_string());
-        for wrong in ["/media/../newsdesk.db", "/media/%2e%2e/newsdesk.db", "/media/00/00.png", "/media/x", "/media/..%2Fnewsdesk.db/x"] {
+        for wrong in ["/media/00/00.png", "/media/x", "/media/..%2Fnewsdesk.db/x", "/media/x/..%2F..%2Fnewsdesk.db"] {
             desk.as_reader().get(wrong).await.refuses(404, "not_found");
+        }
+        for wrong in ["/media/../newsdesk.db", "/media/%2e%2e/newsdesk.db", "/media/./../../etc/passwd"] {
+            let answer = desk.raw(&format!("GET {wrong} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+            assert!(answer.starts_with("HTTP/1.1 404"), "{wrong}: {answer}");
         }
     }
 

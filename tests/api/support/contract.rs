@@ -182,7 +182,7 @@ fn check_body(operation: &Operation, declared: &Value, reply: &Reply) {
     };
     let found = content.keys().find(fitting);
     let key = found.unwrap_or_else(|| panic!("{}: {media_type:?} is none of {:?}", reply.asked, content.keys()));
-    if plain.ends_with("json") {
+    if plain == "application/json" || plain.ends_with("+json") {
         let escape = |text: &str| text.replace('~', "~0").replace('/', "~1");
         let pointer = format!(
             "#/paths/{}/{}/responses/{}/content/{}/schema",

@@ -1,7 +1,8 @@
 //! The running program.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -92,6 +93,18 @@ impl Desk {
     /// What it has logged so far.
     pub fn log(&self) -> String {
         lock(&self.inner.server).as_ref().expect("it runs").log()
+    }
+
+    /// What the program answers to these very bytes, until it closes the connection.
+    pub fn raw(&self, request: impl AsRef<[u8]>) -> String {
+        let address = self.address();
+        let mut stream = TcpStream::connect(address.trim_start_matches("http://")).expect("a connection");
+        stream.set_read_timeout(Some(START)).expect("a timeout");
+        // The program may answer and close before it has read everything.
+        let _ = stream.write_all(request.as_ref());
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        String::from_utf8_lossy(&answer).into()
     }
 
     /// Asks the program to end; gives its exit status.
