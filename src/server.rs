@@ -140,7 +140,7 @@ async fn signed_in(
     if !openapi::OPEN.contains(&req.path()) {
         match req.extract::<Caller>().await {
             Ok(caller) => _ = req.extensions_mut().insert(caller),
-            Err(problem) => return Ok(req.into_response(HttpResponse::from_error(problem))),
+            Err(problem) => return Ok(req.error_response(problem)),
         }
     }
     next.call(req).await.map(ServiceResponse::map_into_boxed_body)
