@@ -71,7 +71,7 @@ pub async fn serve(app: App, ready: impl FnOnce(&Config)) -> Result<(), String> 
     let state = State::new(app);
     let jobs = jobs::start(state.clone());
     let shared = state.clone();
-    let server = HttpServer::new(move || {
+    let mut server = HttpServer::new(move || {
         let cors = shared.clone();
         actix_web::App::new()
             .app_data(shared.clone())
@@ -91,9 +91,15 @@ pub async fn serve(app: App, ready: impl FnOnce(&Config)) -> Result<(), String> 
     .listen(listener)
     .map_err(|error| error.to_string())?
     .run();
+    // The first poll starts the workers and takes the signals over: whoever reads the line below may send one.
+    let ended = futures_util::future::poll_immediate(&mut server).await;
     tracing::info!(%address, "listening");
     ready(&state.config);
-    server.await.map_err(|error| error.to_string())?;
+    match ended {
+        Some(result) => result,
+        None => server.await,
+    }
+    .map_err(|error| error.to_string())?;
     jobs.stop().await;
     tracing::info!("stopped");
     Ok(())
