@@ -314,12 +314,6 @@ impl Body {
     pub fn blocks(&self) -> &[Block] {
         &self.0
     }
-
-    /// Whether there are no blocks.
-    #[cfg(test)]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
 }
 
 impl Block {
