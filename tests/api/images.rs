@@ -64,7 +64,7 @@ newsroom_tests! {
             desk.as_reader().get(wrong).await.refuses(404, "not_found");
         }
         for wrong in ["/media/../newsdesk.db", "/media/%2e%2e/newsdesk.db", "/media/./../../etc/passwd"] {
-            let answer = desk.raw(&format!("GET {wrong} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+            let answer = desk.raw(format!("GET {wrong} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
             assert!(answer.starts_with("HTTP/1.1 404"), "{wrong}: {answer}");
         }
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::support::database::{Database, PASSWORD, postgres};
+use crate::support::database::{Database, PASSWORD};
 use crate::support::desk::{Ended, Server, newsdesk, run_to_end};
 use crate::support::{Value, all, json, newsroom_tests};
 
@@ -271,11 +271,7 @@ fn without_auto_migrate_an_empty_database_is_left_alone() {
 }
 
 #[test]
-fn a_secret_of_its_own_is_made_once_and_kept_private() {
-    if postgres().is_some() {
-        // Only the file database has a folder to keep it in.
-        return;
-    }
+fn beside_a_file_database_a_secret_is_made_once_and_kept_private() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().expect("a folder");
     let database = format!("sqlite://{}", folder.path().join("newsdesk.db").display());

@@ -7,7 +7,7 @@ pub mod desk;
 pub mod newsroom;
 
 pub use client::{Ask, Person, Reply};
-pub use desk::{Desk, Server, newsdesk};
+pub use desk::Desk;
 
 /// Tests that get a running newsroom: `async fn what_holds(desk) { … }`.
 macro_rules! newsroom_tests {
