@@ -72,3 +72,19 @@ pub fn flush(conn: &mut Conn, pending: Vec<Change>, now: Time) -> Result<()> {
     }
     Ok(())
 }
+
+/// When the newest change of the content of some stories, or of the site (`site`), was made.
+pub fn newest_of(conn: &mut Conn, subjects: &[&str]) -> Result<Option<Time>> {
+    let kinds = [
+        "article.published",
+        "article.updated",
+        "article.unpublished",
+        "site.updated",
+    ];
+    Ok(changes::table
+        .filter(changes::kind.eq_any(kinds).and(changes::subject_id.eq_any(subjects)))
+        .order(changes::seq.desc())
+        .select(changes::at_ms)
+        .first(conn)
+        .optional()?)
+}

@@ -7,7 +7,7 @@ use actix_web::http::header;
 use actix_web::{FromRequest, HttpRequest, HttpResponse};
 
 use crate::error::{Code, Problem, Result};
-use crate::request::hash;
+use crate::request::{hash, stray, unknown_parameter};
 use crate::types::Time;
 
 /// What the caller says about the version they mean.
@@ -21,6 +21,10 @@ pub enum IfMatch {
     Tags(Vec<String>),
     /// A weak tag, which cannot guard a write.
     Weak,
+    /// Neither `*` nor entity tags; refused when it is needed, after what comes before it.
+    Malformed,
+    /// The address has query parameters, which this operation does not take; refused like a malformed header.
+    Stray(String),
 }
 
 impl FromRequest for IfMatch {
@@ -33,43 +37,40 @@ impl FromRequest for IfMatch {
             .get_all(header::IF_MATCH)
             .map(|value| value.as_bytes())
             .collect();
-        ready(Self::parse(&values))
+        ready(Ok(match stray(req) {
+            Some(name) => Self::Stray(name),
+            None => Self::parse(&values),
+        }))
     }
 }
 
 impl IfMatch {
-    fn parse(values: &[&[u8]]) -> Result<Self> {
+    fn parse(values: &[&[u8]]) -> Self {
+        Self::read(values).unwrap_or(Self::Malformed)
+    }
+
+    fn read(values: &[&[u8]]) -> Option<Self> {
         if values.is_empty() {
-            return Ok(Self::Absent);
+            return Some(Self::Absent);
         }
-        let malformed = || {
-            Problem::parameter(
-                Code::InvalidHeader,
-                "If-Match",
-                "If-Match must be * or entity tags such as \"3\".",
-            )
-        };
-        let text = String::from_utf8(values.join(&b", "[..])).map_err(|_| malformed())?;
+        let text = String::from_utf8(values.join(&b", "[..])).ok()?;
         if text.trim() == "*" {
-            return Ok(Self::Any);
+            return Some(Self::Any);
         }
         let (mut tags, mut weak) = (Vec::new(), false);
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             weak |= part.starts_with("W/");
             let part = part.strip_prefix("W/").unwrap_or(part);
-            let inner = part
-                .strip_prefix('"')
-                .and_then(|part| part.strip_suffix('"'))
-                .ok_or_else(malformed)?;
+            let inner = part.strip_prefix('"').and_then(|part| part.strip_suffix('"'))?;
             if inner.contains('"') {
-                return Err(malformed());
+                return None;
             }
             tags.push(inner.to_owned());
         }
         match (tags.is_empty(), weak) {
-            (true, _) => Err(malformed()),
-            (false, true) => Ok(Self::Weak),
-            (false, false) => Ok(Self::Tags(tags)),
+            (true, _) => None,
+            (false, true) => Some(Self::Weak),
+            (false, false) => Some(Self::Tags(tags)),
         }
     }
 
@@ -80,6 +81,12 @@ impl IfMatch {
                 Code::PreconditionRequired,
                 "Send If-Match with the ETag you read, or * to write whatever the version is.",
             )),
+            Self::Malformed => Err(Problem::parameter(
+                Code::InvalidHeader,
+                "If-Match",
+                "If-Match must be * or entity tags such as \"3\".",
+            )),
+            Self::Stray(name) => Err(unknown_parameter(&name)),
             given => Ok(Guard(given)),
         }
     }
@@ -144,8 +151,10 @@ pub fn deliver(req: &HttpRequest, made: Made) -> HttpResponse {
     // The tag names the bytes and the coding they are sent in; today's only coding is identity.
     let tag = format!("\"{}-i\"", &hash(&made.body)[..22]);
     let now = Time::now();
-    // Within its own second a date cannot tell two versions apart.
-    let modified = made.last_modified.filter(|time| time.ms() / 1000 < now.ms() / 1000);
+    // Within a second a date cannot tell two versions apart, and HTTP has no dates before 1970.
+    let modified = made
+        .last_modified
+        .filter(|time| time.ms() >= 0 && now.ms() - time.ms() >= 1000);
     let mut response = if is_fresh(req, &tag, modified) {
         HttpResponse::NotModified()
     } else {
@@ -214,33 +223,34 @@ fn is_fresh(req: &HttpRequest, tag: &str, modified: Option<Time>) -> bool {
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Result<IfMatch> {
+    fn parse(text: &str) -> IfMatch {
         IfMatch::parse(&[text.as_bytes()])
     }
 
     #[test]
     fn if_match_is_read_as_the_standard_says() {
-        assert_eq!(parse("*").expect("any"), IfMatch::Any);
-        assert_eq!(
-            parse("\"3\", \"4\"").expect("tags"),
-            IfMatch::Tags(vec!["3".into(), "4".into()])
-        );
-        assert_eq!(parse("W/\"3\"").expect("weak"), IfMatch::Weak);
+        assert_eq!(parse("*"), IfMatch::Any);
+        assert_eq!(parse("\"3\", \"4\""), IfMatch::Tags(vec!["3".into(), "4".into()]));
+        assert_eq!(parse("W/\"3\""), IfMatch::Weak);
         for malformed in ["3", "", "\"3", "\"a\"b\""] {
-            assert_eq!(parse(malformed).expect_err(malformed).code(), Code::InvalidHeader);
+            assert_eq!(parse(malformed), IfMatch::Malformed);
+            assert_eq!(
+                parse(malformed).required().expect_err(malformed).code(),
+                Code::InvalidHeader
+            );
         }
     }
 
     #[test]
     fn a_guard_lets_only_its_version_pass() {
-        let guard = parse("\"3\"").and_then(IfMatch::required).expect("a guard");
+        let guard = parse("\"3\"").required().expect("a guard");
         assert!(guard.check(3).is_ok());
         assert_eq!(guard.check(4).expect_err("stale").code(), Code::VersionMismatch);
         assert_eq!(
             IfMatch::Absent.required().expect_err("missing").code(),
             Code::PreconditionRequired
         );
-        let weak = parse("W/\"3\"").and_then(IfMatch::required).expect("a guard");
+        let weak = parse("W/\"3\"").required().expect("a guard");
         assert_eq!(weak.check(3).expect_err("weak").code(), Code::WeakEtag);
     }
 }

@@ -101,7 +101,7 @@ impl Responder for Answer {
 
 /// Extractor: the request's `Idempotency-Key`, if it has one, and what it belongs to.
 pub struct IdempotencyKey {
-    key: Option<String>,
+    key: Sent,
     target: String,
 }
 
@@ -111,35 +111,35 @@ impl FromRequest for IdempotencyKey {
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
         let target = format!("{} {}", req.method(), req.path());
-        let refuse = || {
-            Problem::parameter(
-                Code::InvalidHeader,
-                "Idempotency-Key",
-                "Idempotency-Key must be one value of 1-255 printable ASCII characters.",
-            )
-        };
         let mut values = req.headers().get_all("idempotency-key");
-        ready(match (values.next(), values.next()) {
-            (None, _) => Ok(Self { key: None, target }),
-            (Some(_), Some(_)) => Err(refuse()),
+        let key = match (values.next(), values.next()) {
+            (None, _) => Sent::Nothing,
             (Some(value), None) => match value.to_str() {
                 Ok(text) if (1..=255).contains(&text.len()) && text.bytes().all(|b| (0x20..0x7f).contains(&b)) => {
-                    Ok(Self {
-                        key: Some(text.to_owned()),
-                        target,
-                    })
+                    Sent::Key(text.to_owned())
                 }
-                _ => Err(refuse()),
+                _ => Sent::Malformed,
             },
-        })
+            (Some(_), Some(_)) => Sent::Malformed,
+        };
+        ready(Ok(Self { key, target }))
     }
+}
+
+/// What the header says. A malformed one is refused when it is needed, after what comes before it.
+#[derive(Debug, Clone)]
+enum Sent {
+    Nothing,
+    Key(String),
+    Malformed,
 }
 
 /// One piece of work that must be done once.
 #[derive(Debug, Clone)]
 pub struct Once {
     scope: String,
-    key: String,
+    /// None when the header was malformed.
+    key: Option<String>,
     request_hash: String,
 }
 
@@ -147,21 +147,30 @@ impl IdempotencyKey {
     /// For a signed-in caller: the key belongs to them, the method and the path.
     pub fn of(self, caller: &str, body_hash: &str) -> Option<Once> {
         let scope = hash(format!("{caller} {}", self.target).as_bytes());
-        self.key.map(|key| Once {
-            scope,
-            key,
-            request_hash: body_hash.to_owned(),
-        })
+        self.in_scope(scope, body_hash)
     }
 
     /// For anyone: strangers may choose the same key, so the body belongs to the scope too.
     pub fn of_anyone(self, body_hash: &str) -> Option<Once> {
         let scope = hash(format!("anyone {} {body_hash}", self.target).as_bytes());
-        self.key.map(|key| Once {
-            scope,
-            key,
-            request_hash: body_hash.to_owned(),
-        })
+        self.in_scope(scope, body_hash)
+    }
+
+    fn in_scope(self, scope: String, body_hash: &str) -> Option<Once> {
+        let request_hash = body_hash.to_owned();
+        match self.key {
+            Sent::Nothing => None,
+            Sent::Key(key) => Some(Once {
+                scope,
+                key: Some(key),
+                request_hash,
+            }),
+            Sent::Malformed => Some(Once {
+                scope,
+                key: None,
+                request_hash,
+            }),
+        }
     }
 }
 
@@ -218,26 +227,33 @@ where
     let Some(once) = once else {
         return app.db.write(work).await;
     };
-    let name = format!("{} {}", once.scope, once.key);
+    let Some(key) = once.key.clone() else {
+        return Err(Problem::parameter(
+            Code::InvalidHeader,
+            "Idempotency-Key",
+            "Idempotency-Key must be one value of 1-255 printable ASCII characters.",
+        ));
+    };
+    let name = format!("{} {key}", once.scope);
     let _running = app.in_flight.enter(&name)?;
     app.db
         .write(move |tx| {
             if !db::try_lock(tx.conn, &name)? {
                 return Err(in_progress());
             }
-            if let Some(answer) = replay(tx, &once)? {
+            if let Some(answer) = replay(tx, &once, &key)? {
                 return Ok(answer);
             }
             let answer = work(tx)?;
-            keep(tx, &once, &answer)?;
+            keep(tx, &once, &key, &answer)?;
             Ok(answer)
         })
         .await
 }
 
-fn replay(tx: &mut Tx<'_>, once: &Once) -> Result<Option<Answer>> {
+fn replay(tx: &mut Tx<'_>, once: &Once, key: &str) -> Result<Option<Answer>> {
     let row: Option<(String, i64, String, String)> = idempotency::table
-        .find((&once.scope, &once.key))
+        .find((&once.scope, key))
         .filter(idempotency::created_ms.gt(tx.now.plus_seconds(-24 * 3600)))
         .select((
             idempotency::request_hash,
@@ -265,12 +281,12 @@ fn replay(tx: &mut Tx<'_>, once: &Once) -> Result<Option<Answer>> {
     Ok(Some(answer.header("Idempotency-Replayed", "true")))
 }
 
-fn keep(tx: &mut Tx<'_>, once: &Once, answer: &Answer) -> Result<()> {
-    diesel::delete(idempotency::table.find((&once.scope, &once.key))).execute(tx.conn)?;
+fn keep(tx: &mut Tx<'_>, once: &Once, key: &str, answer: &Answer) -> Result<()> {
+    diesel::delete(idempotency::table.find((&once.scope, key))).execute(tx.conn)?;
     diesel::insert_into(idempotency::table)
         .values((
             idempotency::scope.eq(&once.scope),
-            idempotency::idempotency_key.eq(&once.key),
+            idempotency::idempotency_key.eq(key),
             idempotency::request_hash.eq(&once.request_hash),
             idempotency::status.eq(i64::from(answer.status)),
             idempotency::headers.eq(serde_json::to_string(&answer.headers).map_err(Problem::internal)?),

@@ -22,7 +22,15 @@ struct Documents {
     management: String,
     delivery_3_0: String,
     management_3_0: String,
-    routes: Vec<(Vec<String>, Vec<&'static str>)>,
+    routes: Vec<Route>,
+}
+
+/// An address of the API.
+struct Route {
+    pattern: Vec<String>,
+    methods: Vec<&'static str>,
+    /// The methods that have query parameters.
+    queried: Vec<String>,
 }
 
 /// The names under `/openapi/` and in the folder `openapi/`.
@@ -45,8 +53,7 @@ pub fn document(name: &str) -> Option<&'static str> {
     }
 }
 
-/// The methods that an address takes; none when there is no such address.
-pub fn allowed_methods(path: &str) -> Vec<&'static str> {
+fn route(path: &str) -> Option<&'static Route> {
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     let matches = |pattern: &[String]| {
         pattern.len() == parts.len()
@@ -55,10 +62,25 @@ pub fn allowed_methods(path: &str) -> Vec<&'static str> {
                 .zip(&parts)
                 .all(|(want, part)| want == part || (want.starts_with('{') && !part.is_empty()))
     };
-    match documents().routes.iter().find(|(pattern, _)| matches(pattern)) {
-        Some((_, methods)) => methods.clone(),
+    // An address without parameters goes before one that has them.
+    let found = documents().routes.iter().filter(|route| matches(&route.pattern));
+    found.min_by_key(|route| route.pattern.iter().filter(|part| part.starts_with('{')).count())
+}
+
+/// The methods that an address takes; none when there is no such address.
+pub fn allowed_methods(path: &str) -> Vec<&'static str> {
+    match route(path) {
+        Some(route) => route.methods.clone(),
         None if docs::knows(path) => vec!["GET", "HEAD", "OPTIONS"],
         None => Vec::new(),
+    }
+}
+
+/// Whether an operation may have query parameters; an address that is not known may have what it likes.
+pub fn takes_query(path: &str, method: &str) -> bool {
+    match route(path) {
+        Some(route) => route.queried.iter().any(|queried| queried.eq_ignore_ascii_case(method)),
+        None => true,
     }
 }
 
@@ -97,8 +119,17 @@ fn make() -> Documents {
     let mut routes = Vec::new();
     for document in [&delivery, &management] {
         for (path, item) in object(&document["paths"]) {
-            let parts = path.trim_start_matches('/').split('/').map(str::to_owned).collect();
-            routes.push((parts, methods_of(item)));
+            let pattern = path.trim_start_matches('/').split('/').map(str::to_owned).collect();
+            let parameters = |operation: &Value| operation["parameters"].as_array().cloned().unwrap_or_default();
+            let queried = object(item)
+                .filter(|(_, operation)| parameters(operation).iter().any(|parameter| parameter["in"] == "query"))
+                .map(|(method, _)| method.clone())
+                .collect();
+            routes.push(Route {
+                pattern,
+                methods: methods_of(item),
+                queried,
+            });
         }
     }
     let text = |document: &Value| serde_json::to_string_pretty(document).unwrap_or_default() + "\n";

@@ -63,12 +63,21 @@ pub fn client_address(req: &HttpRequest) -> IpAddr {
         .headers()
         .get_all("x-forwarded-for")
         .filter_map(|value| value.to_str().ok());
-    let hops: Vec<IpAddr> = forwarded
-        .flat_map(|line| line.split(','))
-        .map_while(|hop| hop.trim().parse::<IpAddr>().ok())
-        .map(|ip| ip.to_canonical())
-        .collect();
-    hops.into_iter().rev().find(|ip| !trusted.contains(ip)).unwrap_or(peer)
+    let hops: Vec<&str> = forwarded.flat_map(|line| line.split(',')).collect();
+    last_seen(peer, &hops, |ip| trusted.contains(ip))
+}
+
+/// Walks the hops from the right, where our own proxies wrote; what stands left of an unreadable hop is anybody's word.
+fn last_seen(peer: IpAddr, hops: &[&str], trusted: impl Fn(&IpAddr) -> bool) -> IpAddr {
+    let mut seen = peer;
+    for hop in hops.iter().rev() {
+        let Ok(ip) = hop.trim().parse::<IpAddr>() else { break };
+        seen = ip.to_canonical();
+        if !trusted(&seen) {
+            break;
+        }
+    }
+    seen
 }
 
 /// A request body that has not been read yet: handlers read it after they know that the caller may be here at all.
@@ -76,6 +85,7 @@ pub struct Body {
     payload: Payload,
     media_type: Option<String>,
     length: Option<usize>,
+    stray: Option<String>,
 }
 
 impl FromRequest for Body {
@@ -96,6 +106,7 @@ impl FromRequest for Body {
             payload: payload.take(),
             media_type,
             length,
+            stray: stray(req),
         }))
     }
 }
@@ -174,6 +185,9 @@ impl Body {
     pub fn chunks(self, limit: usize) -> Result<impl Stream<Item = Result<Bytes>>> {
         if self.length.is_some_and(|length| length > limit) {
             return Err(too_large(limit));
+        }
+        if let Some(name) = &self.stray {
+            return Err(unknown_parameter(name));
         }
         let state = (self.payload, 0usize, tokio::time::Instant::now());
         let chunks = futures_util::stream::unfold(Some(state), move |state| async move {
@@ -257,6 +271,25 @@ impl<T: FromParams> FromRequest for Query<T> {
     }
 }
 
+/// 400 for a query parameter that nobody takes.
+pub fn unknown_parameter(name: &str) -> Problem {
+    let detail = format!("There is no query parameter {name:?} here.");
+    Problem::parameter(Code::UnknownParameter, name, detail)
+}
+
+/// The first query parameter of a request to an operation that documents none. What carries a body or `If-Match`
+/// refuses it before it writes, reads after they are answered (see [`crate::server`]).
+pub fn stray(req: &HttpRequest) -> Option<String> {
+    let api = ["/management/v1/", "/delivery/v1/"]
+        .iter()
+        .any(|face| req.path().starts_with(face));
+    if !api || crate::openapi::takes_query(req.path(), req.method().as_str()) {
+        return None;
+    }
+    let mut pairs = url::form_urlencoded::parse(req.query_string().as_bytes());
+    pairs.next().map(|(name, _)| name.into_owned())
+}
+
 /// A request that takes no query parameters at all.
 pub struct NoParams;
 
@@ -287,11 +320,7 @@ impl Params {
     pub fn finish(self) -> Result<()> {
         match self.values.keys().next() {
             None => Ok(()),
-            Some(name) => Err(Problem::parameter(
-                Code::UnknownParameter,
-                name,
-                format!("There is no query parameter {name:?} here."),
-            )),
+            Some(name) => Err(unknown_parameter(name)),
         }
     }
 
@@ -467,4 +496,21 @@ pub struct IdempotencyParam {
     // No example: the docs page would fill it in, and the second try of a request would be refused or replayed.
     #[param(rename = "Idempotency-Key", required = false, nullable = false, value_type = String, min_length = 1, max_length = 255)]
     idempotency_key: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_cannot_choose_its_address_behind_a_proxy() {
+        let ip = |text: &str| text.parse::<IpAddr>().expect("an address");
+        let proxy = ip("127.0.0.1");
+        let seen = |hops: &[&str]| last_seen(proxy, hops, |ip| *ip == proxy);
+        assert_eq!(seen(&["203.0.113.7"]), ip("203.0.113.7"));
+        assert_eq!(seen(&["6.6.6.6", " x", " 203.0.113.7"]), ip("203.0.113.7"));
+        assert_eq!(seen(&["6.6.6.6", "203.0.113.7", "127.0.0.1"]), ip("203.0.113.7"));
+        assert_eq!(seen(&["6.6.6.6", "nonsense"]), proxy);
+        assert_eq!(seen(&[]), proxy);
+    }
 }

@@ -145,6 +145,7 @@ diesel::table! {
         slug -> Text,
         title -> Text,
         title_key -> Text,
+        public_title_key -> Text,
         search -> Text,
         language -> Text,
         translation_group -> Text,

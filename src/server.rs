@@ -21,7 +21,7 @@ use crate::auth::Caller;
 use crate::config::Config;
 use crate::db::panic_text;
 use crate::error::{Code, Problem};
-use crate::request::{HeadOnly, RequestId};
+use crate::request::{self, HeadOnly, RequestId};
 use crate::{articles, auth, captions, docs, feedback, health, images, jobs, media, openapi, site, taxonomy};
 
 /// The whole API. Mounting a handler documents it.
@@ -202,6 +202,11 @@ async fn surround(
     let public_url = req
         .app_data::<State>()
         .map_or(String::new(), |app| app.config.public_url.clone());
+    let stray = if req.method() == Method::GET {
+        request::stray(req.request())
+    } else {
+        None
+    };
     let refused = head_limits(&req);
     let result = match refused {
         Some(problem) => Ok(Ok(req
@@ -240,6 +245,13 @@ async fn surround(
         }
     };
 
+    if let Some(name) = stray
+        && !response.status().is_client_error()
+        && !response.status().is_server_error()
+    {
+        let (req, _) = response.into_parts();
+        response = ServiceResponse::from_err(request::unknown_parameter(&name), req).map_into_boxed_body();
+    }
     let problem = problem_of(&response);
     if let Some(problem) = &problem {
         response = response.map_body(|head, _| {

@@ -100,7 +100,7 @@ impl Check {
     /// A needed line of text of 1 to `max` characters.
     pub fn line(&mut self, pointer: &str, value: &str, max: usize) -> String {
         let text = self.clean(pointer, value, max, false);
-        if text.is_empty() {
+        if text.chars().all(is_invisible) {
             self.fail(pointer, "required", "It must not be empty.");
         }
         text
@@ -116,7 +116,7 @@ impl Check {
     /// A needed text that may have several lines.
     pub fn text(&mut self, pointer: &str, value: &str, max: usize) -> String {
         let text = self.clean(pointer, value, max, true);
-        if text.is_empty() {
+        if text.chars().all(is_invisible) {
             self.fail(pointer, "required", "It must not be empty.");
         }
         text
@@ -208,6 +208,14 @@ fn is_refused(c: char, lines: bool) -> bool {
         '\u{2028}' | '\u{2029}' => !lines,
         _ => c.is_control(),
     }
+}
+
+/// Spaces, and characters that only steer others: text of these alone looks empty.
+fn is_invisible(c: char) -> bool {
+    let steering = ['\u{AD}', '\u{34F}', '\u{61C}', '\u{180E}', '\u{FEFF}'];
+    c.is_whitespace()
+        || matches!(c, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}')
+        || steering.contains(&c)
 }
 
 /// Whether text is a language tag in our form.

@@ -13,7 +13,7 @@ use utoipa::{PartialSchema, ToSchema};
 use super::publication::{Card, Doc, FrozenCaption, PublicationRow};
 use super::{CaptionRole, Seo, Source};
 use crate::body::{self, Body, FigureHtml};
-use crate::changes::key;
+use crate::changes::{self, key};
 use crate::config::Config;
 use crate::db::Conn;
 use crate::error::{Problem, Result};
@@ -459,19 +459,28 @@ pub fn figure_html(placements: &[Placement]) -> impl Fn(&str) -> Option<FigureHt
     }
 }
 
-/// The other live languages of a story, and when the newest of them, also a withdrawn one, changed.
-pub fn translations_of(
-    conn: &mut Conn,
-    config: &Config,
-    row: &PublicationRow,
-) -> Result<(Vec<Translation>, Option<Time>)> {
+/// The other languages of a story.
+pub struct Translations {
+    /// The live ones.
+    pub list: Vec<Translation>,
+    /// When one of them, also a withdrawn one, or what their addresses are made of, last changed.
+    pub newest: Option<Time>,
+    /// Purge keys of what their addresses are made of.
+    pub keys: Vec<String>,
+}
+
+/// The other languages of a story.
+pub fn translations_of(conn: &mut Conn, config: &Config, row: &PublicationRow) -> Result<Translations> {
     let rows: Vec<PublicationRow> = publications::table
         .filter(publications::translation_group.eq(&row.translation_group))
         .filter(publications::article_id.ne(&row.article_id))
         .order(publications::language)
         .select(PublicationRow::as_select())
         .load(conn)?;
-    let newest = rows.iter().map(|row| row.updated).max();
+    // A translation may be published under a past date: what counts is when readers could first see it.
+    let mut subjects: Vec<&str> = rows.iter().map(|row| row.article_id.as_str()).collect();
+    subjects.extend([row.article_id.as_str(), "site"]);
+    let changed = changes::newest_of(conn, &subjects)?;
     let live: Vec<(PublicationRow, Card)> = rows
         .into_iter()
         .filter(|row| row.state == "live")
@@ -479,6 +488,7 @@ pub fn translations_of(
         .collect::<Result<_>>()?;
     let sections: Vec<Id> = live.iter().filter_map(|(_, card)| card.section_id.clone()).collect();
     let names = names_of(conn, Kind::Section, &sections)?;
+    let newest = names.values().map(|(_, _, time)| *time).chain(changed).max();
     let translation = |(row, card): (PublicationRow, Card)| {
         let section = card
             .section_id
@@ -493,5 +503,9 @@ pub fn translations_of(
             title: card.title,
         }
     };
-    Ok((live.into_iter().map(translation).collect(), newest))
+    Ok(Translations {
+        list: live.into_iter().map(translation).collect(),
+        newest,
+        keys: sections.iter().map(|id| key('s', id)).collect(),
+    })
 }

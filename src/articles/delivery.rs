@@ -7,7 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::compose::{
-    Article, ArticleSummary, Composer, Placement, docs_of, figure_html, published_body, translations_of,
+    Article, ArticleSummary, Composer, Placement, Translations, docs_of, figure_html, published_body, translations_of,
 };
 use super::publication::{Card, Doc, Found, PublicationRow, look_up};
 use crate::app::{App, State};
@@ -254,11 +254,15 @@ async fn list_articles(app: State, query: Query<ArticleQuery>, req: HttpRequest)
     )
 )]
 #[get("/articles/{article}")]
-async fn get_article(app: State, article: PathRef, query: Query<OneQuery>, req: HttpRequest) -> Result<HttpResponse> {
+async fn get_article(
+    app: State,
+    article: PathRef,
+    query: Result<Query<OneQuery>>,
+    req: HttpRequest,
+) -> Result<HttpResponse> {
     app.limits.delivery(client_address(&req))?;
-    let include = query.0.include;
     let state = app.clone();
-    let found = app.db.read(move |conn| one(conn, &state, &article, &include)).await?;
+    let found = app.db.read(move |conn| one(conn, &state, &article, query)).await?;
     match found {
         Found::Here(made) => Ok(deliver(&req, made)),
         Found::Moved(slug) => {
@@ -271,16 +275,22 @@ async fn get_article(app: State, article: PathRef, query: Query<OneQuery>, req: 
     }
 }
 
-fn one(conn: &mut Conn, app: &App, article: &PathRef, include: &[ArticleInclude]) -> Result<Found<Made>> {
+fn one(conn: &mut Conn, app: &App, article: &PathRef, query: Result<Query<OneQuery>>) -> Result<Found<Made>> {
     let row = match look_up(conn, article)? {
         Found::Here(row) => row,
         Found::Moved(slug) => return Ok(Found::Moved(slug)),
     };
+    // Looked at now and not before: an unknown story is 404 whatever the query says.
+    let Query(OneQuery { include }) = query?;
     let card = row.card()?;
     let doc = docs_of(conn, std::slice::from_ref(&row.article_id))?.remove(&row.article_id);
     let doc = doc.ok_or_else(|| Problem::internal("a live publication has no document"))?;
     let composer = Composer::load(conn, &app.config, std::iter::once(&card), doc.captions.iter())?;
-    let (translations, newest_translation) = translations_of(conn, &app.config, &row)?;
+    let Translations {
+        list: translations,
+        newest: newest_translation,
+        keys: translation_keys,
+    } = translations_of(conn, &app.config, &row)?;
     let captions = placements(&composer, &doc);
     let summary = composer.summary(&row, card);
     let wants = |form| include.contains(&form);
@@ -324,6 +334,7 @@ fn one(conn: &mut Conn, app: &App, article: &PathRef, include: &[ArticleInclude]
     };
     let mut keys = vec![key('a', &row.article_id), "site".to_owned()];
     keys.extend(composer.keys());
+    keys.extend(translation_keys);
     let last_modified = [Some(row.updated), composer.newest(), newest_translation]
         .into_iter()
         .flatten()
@@ -425,10 +436,23 @@ fn list(conn: &mut Conn, config: &Config, query: &ArticleQuery, start: &Start) -
     let data = summaries(conn, config, rows, &query.include)?;
     // A list gets newer by what leaves it too, so its date is that of the last public change of all.
     let newest = changes::newest(conn)?;
-    let mut keys: Vec<String> = sections.iter().map(|id| key('S', id)).collect();
-    keys.extend(tags.iter().map(|id| key('T', id)));
-    keys.extend(authors.iter().map(|id| key('U', id)));
-    if keys.is_empty() || keys.len() > 50 {
+    let mut keys = Vec::new();
+    let mut known = 0;
+    for (kind, letter, ids) in [
+        (Kind::Section, 'S', &sections),
+        (Kind::Tag, 'T', &tags),
+        (Kind::Author, 'U', &authors),
+    ] {
+        for id in ids {
+            // A key for what no story uses would tell that it exists.
+            if taxonomy::is_public(conn, kind, id)? {
+                keys.push(key(letter, id));
+                known += 1;
+            }
+        }
+    }
+    let asked = query.section.len() + query.tag.len() + query.author.len();
+    if known < asked || known == 0 || known > 50 {
         keys = vec!["articles".into()];
     }
     // A renamed section, tag or author shows in every list.

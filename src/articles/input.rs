@@ -316,6 +316,7 @@ fn list(check: &mut Check, pointer: &str, value: &Patch<Vec<Id>>) {
     let Patch::Set(ids) = value else { return };
     if ids.len() > 50 {
         check.fail(pointer, "too_many", "At most 50.");
+        return;
     }
     for (index, id) in ids.iter().enumerate() {
         if ids[..index].contains(id) {

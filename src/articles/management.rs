@@ -2,6 +2,7 @@
 
 use actix_web::{HttpRequest, delete, get, patch, post};
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -20,7 +21,7 @@ use crate::idempotency::{Answer, IdempotencyKey, write_once};
 use crate::images::delivered::image_files_of;
 use crate::page::{Key, PageInfo, PageQuery, Start, TOTAL_CAP};
 use crate::request::{Body, FromParams, IdempotencyParam, IfMatchParam, Params, PathId, Query, invalid};
-use crate::schema::{article_authors, article_tags, articles, publications};
+use crate::schema::{article_authors, article_tags, articles, publication_authors, publication_tags, publications};
 use crate::taxonomy::{self, Kind};
 use crate::text::{Check, like_pattern};
 use crate::types::{Id, Time};
@@ -243,13 +244,13 @@ async fn create_article(app: State, caller: Caller, idempotency: IdempotencyKey,
     responses((status = 200, description = "The article.", body = WorkingArticle))
 )]
 #[get("/articles/{id}")]
-async fn get_article(app: State, caller: Caller, id: PathId, query: Query<OneQuery>) -> Result<Answer> {
-    let include = query.0.include;
+async fn get_article(app: State, caller: Caller, id: PathId, query: Result<Query<OneQuery>>) -> Result<Answer> {
     let state = app.clone();
     let article = app
         .db
         .read(move |conn| {
             let row = get(conn, &caller, &id.0)?;
+            let Query(OneQuery { include }) = query?;
             let mut article = whole(conn, &state.config, &caller, &row)?;
             add_forms(conn, &state.config, &mut article, &include)?;
             Ok(article)
@@ -369,6 +370,7 @@ async fn publish_article(
 ) -> Result<Answer> {
     check_editor_action(&app, &caller, &id.0).await?;
     let input = body.action::<PublishInput>().await?;
+    publication::check_past(&input.value, Time::now())?;
     let action = Action {
         app,
         caller,
@@ -557,20 +559,9 @@ fn list(
     let tags = taxonomy::find_ids(conn, Kind::Tag, &query.tag)?;
     let authors = taxonomy::find_ids(conn, Kind::Author, &query.author)?;
     let status: Vec<&str> = query.status.iter().map(|status| status.as_str()).collect();
-    let filtered = || {
+    // What a working copy has to be like.
+    let working = || {
         let mut rows = articles::table.into_boxed();
-        rows = if status.is_empty() {
-            rows.filter(articles::status.ne(Status::Trashed.as_str()))
-        } else {
-            rows.filter(articles::status.eq_any(status.clone()))
-        };
-        if !caller.is_editor() {
-            rows = rows.filter(
-                articles::owner_id
-                    .eq(&caller.id)
-                    .or(articles::status.eq(Status::Published.as_str())),
-            );
-        }
         if !query.section.is_empty() {
             rows = rows.filter(articles::section_id.eq_any(sections.clone()));
         }
@@ -586,31 +577,56 @@ fn list(
                 .select(article_authors::article_id);
             rows = rows.filter(articles::id.eq_any(of));
         }
-        if !query.owner.is_empty() {
-            rows = rows.filter(articles::owner_id.eq_any(&query.owner));
-        }
         if !query.language.is_empty() {
             rows = rows.filter(articles::language.eq_any(&query.language));
         }
         if let Some(q) = &query.q {
-            let pattern = like_pattern(q);
-            let found = articles::search.like(pattern.clone()).escape('\\');
-            rows = if caller.is_editor() {
-                rows.filter(found)
-            } else {
-                let public = publications::table
-                    .filter(publications::title_key.like(pattern).escape('\\'))
-                    .select(publications::article_id);
-                rows.filter(
-                    articles::owner_id
-                        .eq(&caller.id)
-                        .and(found)
-                        .or(articles::id.eq_any(public)),
-                )
-            };
+            rows = rows.filter(articles::search.like(like_pattern(q)).escape('\\'));
         }
         if let Some(time) = query.updated_after {
             rows = rows.filter(articles::updated_ms.ge(time));
+        }
+        rows
+    };
+    // What a publication has to be like: of others' stories a writer finds what readers see, by what readers see. Spelled
+    // out with switches, because a query that is built step by step cannot be part of another one.
+    let any = |unused: bool| unused.into_sql::<Bool>();
+    let public = || {
+        let pattern = query.q.as_deref().map(like_pattern).unwrap_or_default();
+        let tagged = publication_tags::table
+            .filter(publication_tags::ref_id.eq_any(tags.clone()))
+            .select(publication_tags::article_id);
+        let written = publication_authors::table
+            .filter(publication_authors::ref_id.eq_any(authors.clone()))
+            .select(publication_authors::article_id);
+        let section = publications::section_id.assume_not_null();
+        publications::table
+            .filter(publications::state.eq("live"))
+            .filter(any(query.section.is_empty()).or(section.eq_any(sections.clone())))
+            .filter(any(query.tag.is_empty()).or(publications::article_id.eq_any(tagged)))
+            .filter(any(query.author.is_empty()).or(publications::article_id.eq_any(written)))
+            .filter(any(query.language.is_empty()).or(publications::language.eq_any(&query.language)))
+            .filter(any(query.q.is_none()).or(publications::title_key.like(pattern).escape('\\')))
+            .filter(publications::updated_ms.ge(query.updated_after.unwrap_or(Time::from_ms(i64::MIN))))
+            .select(publications::article_id)
+    };
+    let filtered = || {
+        let mut rows = working();
+        if !caller.is_editor() {
+            rows = rows.filter(articles::owner_id.eq(&caller.id)).or_filter(
+                articles::status
+                    .eq(Status::Published.as_str())
+                    .and(articles::owner_id.ne(&caller.id))
+                    .and(articles::id.eq_any(public())),
+            );
+        }
+        rows = if status.is_empty() {
+            rows.filter(articles::status.ne(Status::Trashed.as_str()))
+        } else {
+            rows.filter(articles::status.eq_any(status.clone()))
+        };
+        if !query.owner.is_empty() {
+            rows = rows.filter(articles::owner_id.eq_any(&query.owner));
         }
         rows
     };
@@ -628,14 +644,28 @@ fn list(
         WorkingArticleSort::CreatedAtDown => {
             keyset!(filtered(), start, true, articles::created_ms, id, int).load(conn)?
         }
-        WorkingArticleSort::Title => keyset!(filtered(), start, false, articles::title_key, id, text).load(conn)?,
-        WorkingArticleSort::TitleDown => keyset!(filtered(), start, true, articles::title_key, id, text).load(conn)?,
+        WorkingArticleSort::Title if caller.is_editor() => {
+            keyset!(filtered(), start, false, articles::title_key, id, text).load(conn)?
+        }
+        WorkingArticleSort::TitleDown if caller.is_editor() => {
+            keyset!(filtered(), start, true, articles::title_key, id, text).load(conn)?
+        }
+        // The order and the cursor must not tell a headline that is not published.
+        WorkingArticleSort::Title => {
+            keyset!(filtered(), start, false, articles::public_title_key, id, text).load(conn)?
+        }
+        WorkingArticleSort::TitleDown => {
+            keyset!(filtered(), start, true, articles::public_title_key, id, text).load(conn)?
+        }
     };
     let (rows, page) = start.finish(rows, total, |row| {
         let key = match query.sort {
             WorkingArticleSort::UpdatedAt | WorkingArticleSort::UpdatedAtDown => Key::Int(row.updated.ms()),
             WorkingArticleSort::CreatedAt | WorkingArticleSort::CreatedAtDown => Key::Int(row.created.ms()),
-            WorkingArticleSort::Title | WorkingArticleSort::TitleDown => Key::Text(row.title_key.clone()),
+            WorkingArticleSort::Title | WorkingArticleSort::TitleDown if caller.is_editor() => {
+                Key::Text(row.title_key.clone())
+            }
+            WorkingArticleSort::Title | WorkingArticleSort::TitleDown => Key::Text(row.public_title_key.clone()),
         };
         (key, row.id.to_string())
     });

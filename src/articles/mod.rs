@@ -133,6 +133,8 @@ pub struct Snapshot {
     pub content: Content,
     /// The captions, in order.
     pub captions: Vec<CaptionContent>,
+    /// The id that the story and its translations share.
+    pub translation_group: Id,
 }
 
 impl Snapshot {

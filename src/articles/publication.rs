@@ -175,17 +175,24 @@ fn freeze(conn: &mut Conn, snapshot: &Snapshot) -> Result<(Card, Doc)> {
     ))
 }
 
-/// Publishes the working copy as it is.
-pub fn publish(tx: &mut Tx<'_>, caller: &Caller, id: &Id, guard: &Guard, input: &PublishInput) -> Result<ArticleRow> {
-    let mut row = claim(tx, caller, id, guard)?;
-    row.facts()?.allow("publish")?;
-    if input.published_at.is_some_and(|time| time > tx.now) {
+/// 422 for a time of publication that has not come yet.
+pub fn check_past(input: &PublishInput, now: Time) -> Result<()> {
+    if input.published_at.is_some_and(|time| time > now) {
         return Err(Problem::invalid(
             "/published_at",
             "out_of_range",
             "published_at must not be in the future.",
         ));
     }
+    Ok(())
+}
+
+/// Publishes the working copy as it is.
+pub fn publish(tx: &mut Tx<'_>, caller: &Caller, id: &Id, guard: &Guard, input: &PublishInput) -> Result<ArticleRow> {
+    let mut row = claim(tx, caller, id, guard)?;
+    row.facts()?.allow("publish")?;
+    check_translations(tx.conn, &row)?;
+    check_past(input, tx.now)?;
     let snapshot = snapshot(tx.conn, &row)?;
     let old: Option<PublicationRow> = publications::table
         .find(id)
@@ -252,6 +259,22 @@ pub fn publish(tx: &mut Tx<'_>, caller: &Caller, id: &Id, guard: &Guard, input: 
     };
     changes::record(tx, kind, id.as_str(), Some(&content.language), keys);
     Ok(row)
+}
+
+/// 409 when readers would get two stories of one group in one language.
+fn check_translations(conn: &mut Conn, row: &ArticleRow) -> Result<()> {
+    let rivals: i64 = publications::table
+        .filter(publications::state.eq("live"))
+        .filter(publications::translation_group.eq(&row.translation_group))
+        .filter(publications::language.eq(&row.language))
+        .filter(publications::article_id.ne(&row.id))
+        .count()
+        .get_result(conn)?;
+    if rivals == 0 {
+        return Ok(());
+    }
+    let detail = "Another article is published as this story in this language: publish or withdraw that one first.";
+    Err(Problem::new(Code::TranslationExists, detail))
 }
 
 fn insert_gone(conn: &mut Conn, row: &ArticleRow, published: Time) -> Result<()> {

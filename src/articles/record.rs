@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::store::{ArticleRow, captions_of, revision};
+use super::store::{ArticleRow, revision, snapshot};
 use super::{Content, Seo, Snapshot, Source, Status};
 use crate::auth::Caller;
 use crate::body::{self, Body};
@@ -213,18 +213,23 @@ fn person(people: &People, id: &Id) -> PersonRef {
 }
 
 /// What the caller may see of an article: the working copy, or for another writer's story what readers see.
-fn visible(conn: &mut Conn, caller: &Caller, row: &ArticleRow) -> Result<Snapshot> {
+fn visible(conn: &mut Conn, caller: &Caller, row: &ArticleRow) -> Result<(ArticleRow, Snapshot)> {
     if row.is_open_to(caller) {
-        return Ok(Snapshot {
-            content: row.content()?,
-            captions: captions_of(conn, &row.id)?,
-        });
+        return Ok((row.clone(), snapshot(conn, row)?));
     }
-    let number: i64 = publications::table
+    let (number, group, updated): (i64, Id, Time) = publications::table
         .find(&row.id)
-        .select(publications::revision)
+        .select((
+            publications::revision,
+            publications::translation_group,
+            publications::updated_ms,
+        ))
         .first(conn)?;
-    revision(conn, &row.id, number)
+    let mut seen = row.clone();
+    seen.revision = number;
+    seen.translation_group = group;
+    seen.updated = updated;
+    Ok((seen, revision(conn, &row.id, number)?))
 }
 
 fn summary(row: &ArticleRow, content: &Content, people: &People, open: bool) -> Result<WorkingArticleSummary> {
@@ -272,12 +277,11 @@ pub fn summaries(conn: &mut Conn, caller: &Caller, rows: &[ArticleRow]) -> Resul
     rows.iter()
         .map(|row| {
             let open = row.is_open_to(caller);
-            let content = if open {
-                row.content()?
-            } else {
-                visible(conn, caller, row)?.content
-            };
-            summary(row, &content, &people, open)
+            if open {
+                return summary(row, &row.content()?, &people, open);
+            }
+            let (row, seen) = visible(conn, caller, row)?;
+            summary(&row, &seen.content, &people, open)
         })
         .collect()
 }
@@ -285,8 +289,9 @@ pub fn summaries(conn: &mut Conn, caller: &Caller, rows: &[ArticleRow]) -> Resul
 /// The whole article, as far as the caller may see it.
 pub fn whole(conn: &mut Conn, config: &Config, caller: &Caller, row: &ArticleRow) -> Result<WorkingArticle> {
     let people = people(conn, [row.created_by.clone(), row.updated_by.clone()])?;
-    let Snapshot { content, captions } = visible(conn, caller, row)?;
-    let head = summary(row, &content, &people, row.is_open_to(caller))?;
+    let open = row.is_open_to(caller);
+    let (row, Snapshot { content, captions, .. }) = visible(conn, caller, row)?;
+    let head = summary(&row, &content, &people, open)?;
     Ok(WorkingArticle {
         captions: article_captions(conn, config, captions)?,
         id: head.id,

@@ -42,6 +42,8 @@ pub struct ArticleRow {
     pub title: String,
     /// Headline to sort by.
     pub title_key: String,
+    /// Headline to sort by for those who see only what readers see: the published one while it is live.
+    pub public_title_key: String,
     /// Folded text to look through.
     pub search: String,
     /// Language.
@@ -122,6 +124,13 @@ pub fn get(conn: &mut Conn, caller: &Caller, id: &Id) -> Result<ArticleRow> {
 /// Takes the article's lock and its next version: from here to the end of the transaction nobody else writes it or
 /// its captions. 404 for who may not know of it, 412 when the guard does not fit.
 pub fn claim(tx: &mut Tx<'_>, caller: &Caller, id: &Id, guard: &Guard) -> Result<ArticleRow> {
+    let row = lock(tx, caller, id)?;
+    guard.check(row.version - 1)?;
+    Ok(row)
+}
+
+/// The first half of [`claim`], for writes that have rules to check before the version (422 comes before 412).
+fn lock(tx: &mut Tx<'_>, caller: &Caller, id: &Id) -> Result<ArticleRow> {
     let claimed: Option<ArticleRow> = diesel::update(articles::table.find(id))
         .set((
             articles::version.eq(articles::version + 1),
@@ -131,11 +140,9 @@ pub fn claim(tx: &mut Tx<'_>, caller: &Caller, id: &Id, guard: &Guard) -> Result
         .returning(articles::all_columns)
         .get_result(tx.conn)
         .optional()?;
-    let row = claimed
+    claimed
         .filter(|row| row.is_visible_to(caller))
-        .ok_or_else(|| Problem::not_found("article"))?;
-    guard.check(row.version - 1)?;
-    Ok(row)
+        .ok_or_else(|| Problem::not_found("article"))
 }
 
 /// The captions of an article as revisions keep them, in order.
@@ -174,6 +181,7 @@ pub fn snapshot(conn: &mut Conn, row: &ArticleRow) -> Result<Snapshot> {
     Ok(Snapshot {
         content: row.content()?,
         captions: captions_of(conn, &row.id)?,
+        translation_group: row.translation_group.clone(),
     })
 }
 
@@ -206,6 +214,9 @@ pub fn save(
     row.language.clone_from(&content.language);
     row.section_id.clone_from(&content.section_id);
     row.title_key = sort_key(&content.title);
+    if !row.is_live() || action == "publish" {
+        row.public_title_key.clone_from(&row.title_key);
+    }
     row.search = searchable(content);
     diesel::update(articles::table.find(&row.id))
         .set((
@@ -218,6 +229,7 @@ pub fn save(
             articles::slug.eq(&row.slug),
             articles::title.eq(&row.title),
             articles::title_key.eq(&row.title_key),
+            articles::public_title_key.eq(&row.public_title_key),
             articles::search.eq(&row.search),
             articles::language.eq(&row.language),
             articles::translation_group.eq(&row.translation_group),
@@ -294,7 +306,7 @@ fn write_references(conn: &mut Conn, id: &Id, content: &Content) -> Result<()> {
 }
 
 /// 422 for a section, tag, author or owner that does not exist, and for a language the site does not have.
-fn check_references(conn: &mut Conn, content: &Content, owner: Option<&Id>) -> Result<()> {
+fn check_references(conn: &mut Conn, content: &Content, owner: Option<&Id>, language: bool) -> Result<()> {
     let mut check = crate::text::Check::new();
     if let Some(section) = &content.section_id {
         let known: i64 = sections::table.find(section).count().get_result(conn)?;
@@ -336,7 +348,8 @@ fn check_references(conn: &mut Conn, content: &Content, owner: Option<&Id>) -> R
         }
     }
     let languages = crate::site::current(conn)?.languages;
-    if !languages.contains(&content.language) {
+    // A language the site has given up may stay where it is.
+    if language && !languages.contains(&content.language) {
         let detail = format!("The site's languages are {}.", languages.join(", "));
         check.fail("/language", "invalid_language", detail);
     }
@@ -364,14 +377,17 @@ pub fn create(tx: &mut Tx<'_>, caller: &Caller, changes: &Changes) -> Result<Art
         featured: false,
     };
     changes.apply(&mut content)?;
-    check_references(tx.conn, &content, Some(&owner))?;
-    let group = translation_group(tx.conn, caller, &id, &id, changes.translation_of(), &content.language)?;
-    content.slug = take_slug(tx.conn, &id, changes.slug().flatten(), &content.title)?;
-    let snapshot = Snapshot {
+    check_references(tx.conn, &content, Some(&owner), true)?;
+    let mut snapshot = Snapshot {
         content,
         captions: Vec::new(),
+        translation_group: id.clone(),
     };
     snapshot.check_figures()?;
+    let language = &snapshot.content.language;
+    let group = translation_group(tx.conn, caller, &id, &id, changes.translation_of(), language)?;
+    snapshot.translation_group = group.clone();
+    snapshot.content.slug = take_slug(tx.conn, &id, changes.slug().flatten(), &snapshot.content.title)?;
     let content = &snapshot.content;
     let row = (
         articles::id.eq(&id),
@@ -384,6 +400,7 @@ pub fn create(tx: &mut Tx<'_>, caller: &Caller, changes: &Changes) -> Result<Art
         articles::slug.eq(&content.slug),
         articles::title.eq(&content.title),
         articles::title_key.eq(""),
+        articles::public_title_key.eq(""),
         articles::search.eq(""),
         articles::language.eq(&content.language),
         articles::translation_group.eq(&group),
@@ -405,19 +422,23 @@ pub fn create(tx: &mut Tx<'_>, caller: &Caller, changes: &Changes) -> Result<Art
 
 /// Writes checked changes over the working copy.
 pub fn update(tx: &mut Tx<'_>, caller: &Caller, id: &Id, guard: &Guard, changes: &Changes) -> Result<ArticleRow> {
-    let mut row = claim(tx, caller, id, guard)?;
+    let mut row = lock(tx, caller, id)?;
     row.check_may_change(caller)?;
-    if row.trashed.is_some() {
-        return Err(Problem::new(
-            Code::InvalidTransition,
-            "The article is in the trash: restore it first.",
-        )
-        .with("allowed", row.facts()?.actions()));
-    }
     let mut snapshot = snapshot(tx.conn, &row)?;
     changes.apply(&mut snapshot.content)?;
+    check_references(
+        tx.conn,
+        &snapshot.content,
+        changes.owner(),
+        changes.language().is_some(),
+    )?;
+    snapshot.check_figures()?;
+    guard.check(row.version - 1)?;
+    if row.trashed.is_some() {
+        let detail = "The article is in the trash: restore it first.";
+        return Err(Problem::new(Code::InvalidTransition, detail).with("allowed", row.facts()?.actions()));
+    }
     let content = &mut snapshot.content;
-    check_references(tx.conn, content, changes.owner())?;
     if changes.translation_of().is_some() || changes.language().is_some() {
         let group = row.translation_group.clone();
         row.translation_group =
@@ -433,7 +454,7 @@ pub fn update(tx: &mut Tx<'_>, caller: &Caller, id: &Id, guard: &Guard, changes:
     if let Some(owner) = changes.owner() {
         row.owner_id = owner.clone();
     }
-    snapshot.check_figures()?;
+    snapshot.translation_group = row.translation_group.clone();
     save(tx, &Actor::from(caller), &mut row, &snapshot, "update", None)?;
     Ok(row)
 }

@@ -16,7 +16,7 @@ use crate::request::{FromParams, Params};
 use crate::text::{Check, is_slug, slugify};
 use crate::types::{Id, Patch};
 
-pub use store::{Kind, Name, find_ids, names_of};
+pub use store::{Kind, Name, find_ids, is_public, names_of};
 
 /// Longest name, in characters.
 const NAME_LENGTH: usize = 100;

@@ -247,11 +247,13 @@ pub fn public_sections(conn: &mut Conn) -> Result<Vec<Id>> {
         .filter(exists(of_section))
         .select((sections::id, sections::parent_id))
         .load(conn)?;
-    Ok(used
+    // A parent is named by itself and by each of its children.
+    let ids: std::collections::BTreeSet<Id> = used
         .into_iter()
         .flat_map(|(id, parent)| [Some(id), parent])
         .flatten()
-        .collect())
+        .collect();
+    Ok(ids.into_iter().collect())
 }
 
 /// Whether readers know of the item: a live publication uses it.

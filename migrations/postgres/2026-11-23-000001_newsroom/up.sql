@@ -141,6 +141,7 @@ CREATE TABLE articles (
     slug TEXT COLLATE "C" NOT NULL,
     title TEXT NOT NULL,
     title_key TEXT COLLATE "C" NOT NULL,
+    public_title_key TEXT COLLATE "C" NOT NULL,
     search TEXT NOT NULL,
     language TEXT COLLATE "C" NOT NULL,
     translation_group TEXT COLLATE "C" NOT NULL,
@@ -158,7 +159,7 @@ CREATE TABLE articles (
 CREATE INDEX articles_by_updated ON articles (updated_ms, id);
 CREATE INDEX articles_by_created ON articles (created_ms, id);
 CREATE INDEX articles_by_title ON articles (title_key, id);
-CREATE INDEX articles_by_published ON articles (published_ms, id);
+CREATE INDEX articles_by_public_title ON articles (public_title_key, id);
 CREATE INDEX articles_by_status ON articles (status, updated_ms, id);
 CREATE INDEX articles_by_owner ON articles (owner_id, updated_ms, id);
 CREATE INDEX articles_by_section ON articles (section_id, updated_ms, id);

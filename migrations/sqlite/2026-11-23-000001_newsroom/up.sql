@@ -141,6 +141,7 @@ CREATE TABLE articles (
     slug TEXT NOT NULL,
     title TEXT NOT NULL,
     title_key TEXT NOT NULL,
+    public_title_key TEXT NOT NULL,
     search TEXT NOT NULL,
     language TEXT NOT NULL,
     translation_group TEXT NOT NULL,
@@ -158,7 +159,7 @@ CREATE TABLE articles (
 CREATE INDEX articles_by_updated ON articles (updated_ms, id);
 CREATE INDEX articles_by_created ON articles (created_ms, id);
 CREATE INDEX articles_by_title ON articles (title_key, id);
-CREATE INDEX articles_by_published ON articles (published_ms, id);
+CREATE INDEX articles_by_public_title ON articles (public_title_key, id);
 CREATE INDEX articles_by_status ON articles (status, updated_ms, id);
 CREATE INDEX articles_by_owner ON articles (owner_id, updated_ms, id);
 CREATE INDEX articles_by_section ON articles (section_id, updated_ms, id);
