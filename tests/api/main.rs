@@ -1,7 +1,9 @@
 //! newsdesk seen from outside: every test starts the real program with a database of its own and speaks HTTP to it.
 //!
 //! Without `TEST_POSTGRES_URL` all of it runs on SQLite; with it on PostgreSQL: a server whose user may create
-//! databases, and better one to throw away, since the template of each run stays there. Every answer in every test is held against the OpenAPI documents: see [`support::contract`].
+//! databases, and better one to throw away, since the template of each run stays there.
+//!
+//! Every answer in every test is held against the OpenAPI documents: see [`support::contract`].
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
