@@ -267,9 +267,7 @@ impl<T: Send, F: FnMut(&mut Tx<'_>) -> Result<T> + Send> Work for Task<T, F> {
 
     fn answer(mut self: Box<Self>, committed: Result<(), &Problem>) {
         let result = match (self.result.take(), committed) {
-            (Some(Ok(_)) | None, Err(problem)) => {
-                Err(Problem::new(problem.code(), problem.detail()).because(problem.cause().unwrap_or("")))
-            }
+            (Some(Ok(_)) | None, Err(problem)) => Err(problem.copy()),
             (Some(result), _) => result,
             (None, Ok(())) => Err(Problem::internal("a task was never run")),
         };

@@ -324,7 +324,7 @@ impl From<diesel::result::Error> for Problem {
             Error::DatabaseError(Kind::ClosedConnection | Kind::ReadOnlyTransaction, _) => busy(text),
             // A row that was referred to went away in the same moment; every other reference is checked beforehand.
             Error::DatabaseError(Kind::ForeignKeyViolation | Kind::UniqueViolation, _) => busy(text).retryable(),
-            Error::DatabaseError(_, info) if info.message().contains("database or disk is full") => Problem::new(
+            Error::DatabaseError(_, info) if is_full(info.message()) => Problem::new(
                 Code::StorageFull,
                 "The disk is full: reading still works, nothing was changed.",
             )
@@ -350,11 +350,16 @@ fn is_timeout(message: &str) -> bool {
         "statement timeout",
         "lock timeout",
         "database is locked",
-        "No space left",
-        "could not extend file",
+        "disk I/O error",
     ]
     .iter()
     .any(|sign| message.contains(sign))
+}
+
+fn is_full(message: &str) -> bool {
+    ["database or disk is full", "No space left", "could not extend file"]
+        .iter()
+        .any(|sign| message.contains(sign))
 }
 
 /// The problem object, for the OpenAPI documents (RFC 9457, `application/problem+json`).

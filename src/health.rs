@@ -1,11 +1,10 @@
 //! `/health/live` and `/health/ready`, for whoever runs the program.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use actix_web::{HttpResponse, get};
 use serde::Serialize;
+use tokio::sync::Mutex;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -56,7 +55,8 @@ async fn get_liveness() -> HttpResponse {
 
 /// How long one look at the database answers for, so that asking often costs nothing.
 const LOOK: Duration = Duration::from_secs(1);
-static LAST: Mutex<Option<(Instant, bool)>> = Mutex::new(None);
+/// Held while looking, so that a database that hangs is asked once and not by everyone.
+static LAST: Mutex<Option<(Instant, bool)>> = Mutex::const_new(None);
 
 /// Can the program answer requests?
 ///
@@ -70,8 +70,8 @@ static LAST: Mutex<Option<(Instant, bool)>> = Mutex::new(None);
 )]
 #[get("/health/ready")]
 async fn get_readiness(app: State) -> Result<HttpResponse> {
-    let last = *LAST.lock().unwrap_or_else(PoisonError::into_inner);
-    let good = match last {
+    let mut last = LAST.lock().await;
+    let good = match *last {
         Some((at, good)) if at.elapsed() < LOOK => good,
         _ => {
             let look = app
@@ -80,7 +80,7 @@ async fn get_readiness(app: State) -> Result<HttpResponse> {
             let good = tokio::time::timeout(Duration::from_secs(2), look)
                 .await
                 .is_ok_and(|result| result.is_ok());
-            *LAST.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), good));
+            *last = Some((Instant::now(), good));
             good
         }
     };

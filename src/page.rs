@@ -9,8 +9,8 @@ use utoipa::{IntoParams, ToSchema};
 use crate::error::{Code, Problem, Result};
 use crate::request::{FromParams, Params, hash};
 
-/// Totals are counted to this and no further.
-pub const TOTAL_CAP: i64 = 100_000;
+/// Totals are told up to this and no further.
+const TOTAL_CAP: i64 = 100_000;
 
 /// Where a page starts: the sort key of its neighbour and that row's id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,7 +162,7 @@ impl Start {
             next_cursor: has_next.then(|| cursor(rows.last(), false)).flatten(),
             prev_cursor: has_prev.then(|| cursor(rows.first(), true)).flatten(),
             has_more: has_next && !rows.is_empty(),
-            total,
+            total: total.map(|total| total.min(TOTAL_CAP)),
         };
         (rows, info)
     }
@@ -179,7 +179,7 @@ pub struct PageInfo {
     pub prev_cursor: Option<String>,
     /// Whether there is a next page.
     pub has_more: bool,
-    /// How many items the list has, counted up to 100,000; null unless `include_total=true`.
+    /// How many items the list has, told up to 100,000; null unless `include_total=true`.
     #[schema(required = true, minimum = 0)]
     pub total: Option<i64>,
 }

@@ -413,6 +413,12 @@ impl Finished {
             headers: {
                 let mut headers = header::HeaderMap::new();
                 set_headers(&mut headers, problem);
+                if !path.starts_with("/management/") {
+                    open_to_all(&mut headers);
+                }
+                if let Some(rule) = cache_rule(path, problem.status_code()) {
+                    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(rule));
+                }
                 headers
             },
         }
@@ -438,7 +444,6 @@ impl ResponseError for Finished {
         response
             .content_type("application/problem+json")
             .insert_header(("X-Request-Id", self.request_id.as_str()))
-            .insert_header((header::CACHE_CONTROL, "no-store"))
             .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
             .body(self.body.clone())
     }

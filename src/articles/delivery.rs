@@ -16,7 +16,7 @@ use crate::conditional::{Made, deliver};
 use crate::config::Config;
 use crate::db::Conn;
 use crate::error::{Problem, Result};
-use crate::page::{Key, PageQuery, Start, TOTAL_CAP};
+use crate::page::{Key, PageQuery, Start};
 use crate::request::{FromParams, Params, PathRef, Query, client_address, invalid};
 use crate::schema::{publication_authors, publication_tags, publications};
 use crate::taxonomy::{self, Kind};
@@ -401,7 +401,7 @@ fn list(conn: &mut Conn, config: &Config, query: &ArticleQuery, start: &Start) -
         rows
     };
     let total = match query.page.include_total {
-        true => Some(filtered().count().get_result::<i64>(conn)?.min(TOTAL_CAP)),
+        true => Some(filtered().count().get_result::<i64>(conn)?),
         false => None,
     };
     let id = publications::article_id;

@@ -19,7 +19,7 @@ use crate::db::Conn;
 use crate::error::Result;
 use crate::idempotency::{Answer, IdempotencyKey, write_once};
 use crate::images::delivered::image_files_of;
-use crate::page::{Key, PageInfo, PageQuery, Start, TOTAL_CAP};
+use crate::page::{Key, PageInfo, PageQuery, Start};
 use crate::request::{Body, FromParams, IdempotencyParam, IfMatchParam, Params, PathId, Query, invalid};
 use crate::schema::{article_authors, article_tags, articles, publication_authors, publication_tags, publications};
 use crate::taxonomy::{self, Kind};
@@ -631,7 +631,7 @@ fn list(
         rows
     };
     let total = match query.page.include_total {
-        true => Some(filtered().count().get_result::<i64>(conn)?.min(TOTAL_CAP)),
+        true => Some(filtered().count().get_result::<i64>(conn)?),
         false => None,
     };
     let id = articles::id;

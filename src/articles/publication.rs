@@ -469,7 +469,7 @@ pub fn restore(tx: &mut Tx<'_>, caller: &Caller, id: &Id, guard: &Guard) -> Resu
     Ok(row)
 }
 
-/// Writers take back what they put in the trash themselves: drafts of their own.
+/// Writers take their own drafts out of the trash, whoever put them there.
 pub fn check_may_restore(row: &ArticleRow, caller: &Caller) -> Result<()> {
     if caller.is_editor() || (row.owner_id == caller.id && row.public_state == "never") {
         Ok(())

@@ -165,7 +165,8 @@ async fn login(app: State, req: HttpRequest, request_id: RequestId, body: Body) 
     )
 )]
 #[post("/auth/refresh")]
-async fn refresh(app: State, request_id: RequestId, body: Body) -> Result<Answer> {
+async fn refresh(app: State, request_id: RequestId, body: Body, req: HttpRequest) -> Result<Answer> {
+    app.limits.delivery(client_address(&req))?;
     let token = body.json::<RefreshInput>().await?.value.refresh_token;
     let looked_up = token.clone();
     let known = app.db.read(move |conn| sessions::of_token(conn, &looked_up)).await?;
@@ -199,7 +200,14 @@ async fn refresh(app: State, request_id: RequestId, body: Body) -> Result<Answer
     )
 )]
 #[post("/auth/logout")]
-async fn logout(app: State, caller: Result<Caller>, request_id: RequestId, body: Body) -> Result<Answer> {
+async fn logout(
+    app: State,
+    caller: Result<Caller>,
+    request_id: RequestId,
+    body: Body,
+    req: HttpRequest,
+) -> Result<Answer> {
+    app.limits.delivery(client_address(&req))?;
     let (caller, refused) = match caller {
         Ok(caller) => (Some(caller), None),
         Err(problem) if problem.code().status().as_u16() == 401 => (None, Some(problem)),

@@ -20,7 +20,7 @@ use crate::db::Conn;
 use crate::error::{Code, Problem, Result};
 use crate::idempotency::{Answer, IdempotencyKey, write_once};
 use crate::images::delivered::image_files_of;
-use crate::page::{Key, PageInfo, PageQuery, Start, TOTAL_CAP};
+use crate::page::{Key, PageInfo, PageQuery, Start};
 use crate::request::{Body, FromParams, IdempotencyParam, IfMatchParam, Params, PathId, Query};
 use crate::schema::{articles, captions};
 use crate::text::Check;
@@ -353,7 +353,7 @@ fn list(
         rows
     };
     let total = match query.page.include_total {
-        true => Some(filtered().count().get_result::<i64>(conn)?.min(TOTAL_CAP)),
+        true => Some(filtered().count().get_result::<i64>(conn)?),
         false => None,
     };
     let rows: Vec<CaptionRow> = keyset!(filtered(), start, false, captions::position, captions::id, int).load(conn)?;

@@ -112,7 +112,7 @@ pub fn create(tx: &mut Tx<'_>, caller: &Caller, new: &CaptionCreate) -> Result<(
             captions::article_id.eq(&article.id),
             captions::image_id.eq(&new.image_id),
             captions::role.eq(new.role.as_str()),
-            captions::position.eq(new.position.unwrap_or(last.map_or(0, |last| last + 1))),
+            captions::position.eq(new.position.unwrap_or(last.map_or(0, |last| (last + 1).min(1_000_000)))),
             captions::text.eq(&new.text),
             captions::alt.eq(&new.alt),
             captions::credit.eq(&new.credit),

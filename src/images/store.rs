@@ -281,7 +281,9 @@ pub fn update(tx: &mut Tx<'_>, caller: &Caller, id: &Id, guard: &Guard, patch: I
         ))
         .execute(tx.conn)?;
     if before.focal_point() != row.focal_point() && is_public(tx.conn, id)? {
-        changes::record(tx, "image.updated", id.as_str(), None, vec![changes::key('i', id)]);
+        // Lists carry no keys of images; they all carry `names`.
+        let keys = vec![changes::key('i', id), "names".to_owned()];
+        changes::record(tx, "image.updated", id.as_str(), None, keys);
     }
     let data = json!({ "before": audited(&before), "after": audited(&row) });
     audit::record(tx, &Actor::from(caller), "image.update", "image", id, data)?;
@@ -419,7 +421,7 @@ pub fn list(conn: &mut Conn, query: &ImageQuery, start: &Start) -> Result<(Vec<I
         }
     };
     let total = match query.page.include_total {
-        true => Some(filtered().count().get_result::<i64>(conn)?.min(crate::page::TOTAL_CAP)),
+        true => Some(filtered().count().get_result::<i64>(conn)?),
         false => None,
     };
     let rows: Vec<ImageRow> = match query.sort {

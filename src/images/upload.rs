@@ -26,6 +26,8 @@ use crate::request::{Body, hash, too_large};
 pub const FILE_LIMIT: usize = 20 * 1024 * 1024;
 /// What a form may have around the file: the other parts, boundaries and headers.
 const FORM_EXTRA: usize = 256 * 1024;
+/// Most parts of a form.
+const PARTS: usize = 20;
 /// Largest part of a form that is no file.
 const TEXT_LIMIT: usize = 64 * 1024;
 /// Bytes that tell what kind of file it is.
@@ -204,8 +206,14 @@ impl Parts {
             })
         };
         let mut form = Multipart::new(req.headers(), stream);
+        let mut parts = 0;
         while let Some(field) = form.next().await {
             let mut field = field.map_err(&broken)?;
+            parts += 1;
+            if parts > PARTS || (self.file.is_some() && field.name() == Some("file")) {
+                self.fail("file", "too_many", "The form has one file, and each other part once.");
+                return Ok(());
+            }
             let name = field.name().unwrap_or_default().to_owned();
             if name == "file" {
                 let filename = field.content_disposition().and_then(name_of);
@@ -231,9 +239,6 @@ impl Parts {
     }
 
     fn take_file(&mut self, file: Arrived, filename: Option<String>) {
-        if self.file.is_some() {
-            self.fail("file", "duplicate", "One file at a time.");
-        }
         self.file = Some(file);
         self.filename = filename;
     }

@@ -5,7 +5,8 @@ use std::ops::Range;
 use actix_web::body::SizedStream;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder, get};
-use futures_util::stream;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream};
 use http_range::{HttpRange, HttpRangeParseError};
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -68,33 +69,37 @@ async fn get_media(app: State, req: HttpRequest) -> Result<HttpResponse> {
     let asked = asked_range(req.headers(), &tag).filter(|_| !head_only);
     let fresh = is_known(req.headers(), &tag);
     if !fresh && !head_only && asked.is_none() {
-        let object = app.media.get(&key, None).await?.ok_or_else(missing)?;
-        return Ok(headed(HttpResponse::Ok(), &tag)
-            .content_type(media_type)
-            .body(object.bytes));
+        let first = app.media.get(&key, Some(0..PIECE)).await?.ok_or_else(missing)?;
+        let size = first.size;
+        let body = SizedStream::new(size, pieces(app, key, first.bytes, size));
+        return Ok(headed(HttpResponse::Ok(), &tag).content_type(media_type).body(body));
     }
     let size = app.media.size(&key).await?.ok_or_else(missing)?;
     if fresh {
         return Ok(headed(HttpResponse::NotModified(), &tag).finish());
     }
     let Some(asked) = asked.filter(|_| !head_only) else {
-        let nothing = SizedStream::new(size, stream::empty::<Result<bytes::Bytes, Problem>>());
+        let nothing = SizedStream::new(size, stream::empty::<Result<Bytes, Problem>>());
         return Ok(headed(HttpResponse::Ok(), &tag).content_type(media_type).body(nothing));
     };
     match range_of(asked, size) {
         Wanted::All => {
-            let object = app.media.get(&key, None).await?.ok_or_else(missing)?;
-            Ok(headed(HttpResponse::Ok(), &tag)
-                .content_type(media_type)
-                .body(object.bytes))
+            let first = app.media.get(&key, Some(0..PIECE)).await?.ok_or_else(missing)?;
+            let body = SizedStream::new(size, pieces(app, key, first.bytes, size));
+            Ok(headed(HttpResponse::Ok(), &tag).content_type(media_type).body(body))
         }
         Wanted::Part(range) => {
-            let object = app.media.get(&key, Some(range)).await?.ok_or_else(missing)?;
-            let (start, end) = (object.range.start, object.range.end.saturating_sub(1));
+            let piece = range.start..range.end.min(range.start.saturating_add(PIECE));
+            let first = app.media.get(&key, Some(piece)).await?.ok_or_else(missing)?;
+            let length = range.end - range.start;
+            let rest = pieces_from(app, key, range.start, first.bytes, range.end);
             Ok(headed(HttpResponse::PartialContent(), &tag)
-                .insert_header((header::CONTENT_RANGE, format!("bytes {start}-{end}/{}", object.size)))
+                .insert_header((
+                    header::CONTENT_RANGE,
+                    format!("bytes {}-{}/{size}", range.start, range.end - 1),
+                ))
                 .content_type(media_type)
-                .body(object.bytes))
+                .body(SizedStream::new(length, rest)))
         }
         Wanted::Nothing => Err(Problem::new(
             Code::RangeNotSatisfiable,
@@ -102,6 +107,37 @@ async fn get_media(app: State, req: HttpRequest) -> Result<HttpResponse> {
         )
         .header("Content-Range", format!("bytes */{size}"))),
     }
+}
+
+/// A file is read in pieces as its reader takes them, so that slow readers hold a piece each and not the file.
+const PIECE: u64 = 512 * 1024;
+
+fn pieces(app: State, key: String, first: Bytes, end: u64) -> impl Stream<Item = Result<Bytes>> {
+    pieces_from(app, key, 0, first, end)
+}
+
+/// The first piece, which was read at `start`, and then the ones after it up to `end`.
+fn pieces_from(app: State, key: String, start: u64, first: Bytes, end: u64) -> impl Stream<Item = Result<Bytes>> {
+    let next = start + first.len() as u64;
+    let rest = stream::unfold(next, move |at| {
+        let (app, key) = (app.clone(), key.clone());
+        async move {
+            if at >= end {
+                return None;
+            }
+            let read = app.media.get(&key, Some(at..end.min(at + PIECE))).await;
+            match read {
+                Ok(Some(object)) if !object.bytes.is_empty() => {
+                    let next = at + object.bytes.len() as u64;
+                    Some((Ok(object.bytes), next))
+                }
+                // The length is promised already: breaking off is the only honest answer.
+                Ok(_) => Some((Err(Problem::internal("a file ended early")), end)),
+                Err(error) => Some((Err(error.into()), end)),
+            }
+        }
+    });
+    stream::once(std::future::ready(Ok(first))).chain(rest)
 }
 
 /// What every answer that speaks of the file says: keep it for good, run nothing of it, show it on any page.

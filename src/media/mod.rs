@@ -141,6 +141,7 @@ pub struct Object {
     /// The size of the whole file.
     pub size: u64,
     /// What part of it this is.
+    #[cfg(test)]
     pub range: Range<u64>,
 }
 
@@ -212,10 +213,13 @@ impl MediaStore {
         let read = in_time(async {
             match self.store.get_opts(&path, options).await {
                 Ok(result) => {
-                    let (size, range) = (result.meta.size, result.range.clone());
+                    let size = result.meta.size;
+                    #[cfg(test)]
+                    let range = result.range.clone();
                     Ok(Some(Object {
                         bytes: result.bytes().await?,
                         size,
+                        #[cfg(test)]
                         range,
                     }))
                 }
@@ -239,6 +243,7 @@ impl MediaStore {
         Ok(size.map(|size| Object {
             bytes: Bytes::new(),
             size,
+            #[cfg(test)]
             range: size..size,
         }))
     }

@@ -29,12 +29,13 @@ a reason: contact the newsroom of {site} and name the reference you were given w
 does not change that what was done before was lawful. You need not consent; without consent the message cannot be sent.";
 
 /// The texts by language.
-pub fn first_texts(site_name: &str, retention_days: i64) -> BTreeMap<String, String> {
+pub fn first_texts(site_name: &str, retention_days: i64, default_language: &str) -> BTreeMap<String, String> {
     let fill = |text: &str| {
         text.replace("{days}", &retention_days.to_string())
             .replace("{site}", site_name)
     };
-    [("vi", VI), ("en", EN)]
-        .map(|(language, text)| (language.to_owned(), fill(text)))
-        .into()
+    let mut texts = BTreeMap::from([("vi", VI), ("en", EN)].map(|(language, text)| (language.to_owned(), fill(text))));
+    // A site in another language has a text from the first day on; its editors will write a better one.
+    texts.entry(default_language.to_owned()).or_insert_with(|| fill(EN));
+    texts
 }

@@ -130,11 +130,13 @@ impl First {
             config.public_url,
             config.media_public_url
         ]);
+        let default = languages.first().map_or("en", |language| language.as_str());
+        let texts = consent::first_texts(&config.site_name, config.feedback_retention_days, default);
         Self {
             name: config.site_name.clone(),
             languages: json!(languages).to_string(),
             time_zone: config.time_zone.clone(),
-            texts: json!(consent::first_texts(&config.site_name, config.feedback_retention_days)).to_string(),
+            texts: json!(texts).to_string(),
             settings_hash: hash(answers_are_made_with.to_string().as_bytes()),
         }
     }
@@ -190,7 +192,7 @@ fn announce(tx: &mut Tx<'_>) {
 mod tests {
     #[test]
     fn the_first_texts_are_filled_in() {
-        let texts = super::consent::first_texts("Báo {days}", 365);
+        let texts = super::consent::first_texts("Báo {days}", 365, "vi");
         for language in ["vi", "en"] {
             let text = &texts[language];
             assert!(text.contains("Báo {days}") && text.contains("365"), "{text}");
