@@ -297,6 +297,10 @@ fn complete(operation: &mut Value, path: &str, method: &str, management: bool) {
     let open = !management || OPEN.contains(&path);
     let database = !path.starts_with("/health/");
 
+    if ACTIONS.iter().any(|action| path.ends_with(action)) && body {
+        // An action's body may be left out, which stands for `{}`.
+        operation["requestBody"]["required"] = json!(false);
+    }
     operation["security"] = if open { json!([]) } else { json!([{ "bearer": [] }]) };
     let mut refusals = BTreeSet::from([414, 431]);
     if database {
@@ -359,6 +363,9 @@ fn complete(operation: &mut Value, path: &str, method: &str, management: bool) {
         }
     }
 }
+
+/// Operations whose body may be left out, by the end of their address.
+const ACTIONS: &[&str] = &["/publish", "/unpublish", "/trash", "/restore", "/auth/logout"];
 
 /// Management operations that need no token.
 pub const OPEN: &[&str] = &[
@@ -473,8 +480,11 @@ fn tidy_parameter(parameter: &mut Value) {
 fn tidy_schemas(schemas: &mut Value) {
     for (name, schema) in schemas.as_object_mut().into_iter().flatten() {
         let request = name.ends_with("Create") || name.ends_with("Patch") || name.ends_with("Input");
-        if !request && let Some(object) = schema.as_object_mut() {
+        let Some(object) = schema.as_object_mut() else { continue };
+        if !request {
             object.remove("additionalProperties");
+        } else if object.contains_key("properties") {
+            object.insert("additionalProperties".into(), json!(false));
         }
     }
 }

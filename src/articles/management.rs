@@ -353,7 +353,7 @@ async fn erase_article(app: State, caller: Caller, id: PathId, if_match: IfMatch
 #[utoipa::path(
     tag = "articles",
     params(("id" = Id, Path, description = "The article's id."), IfMatchParam, IdempotencyParam),
-    request_body(content = inline(Option<PublishInput>), content_type = "application/json"),
+    request_body(content = PublishInput, content_type = "application/json"),
     responses(
         (status = 200, description = "The article as it is now.", body = WorkingArticle),
         (status = 409, description = "It is in the trash."),
@@ -390,7 +390,7 @@ async fn publish_article(
 #[utoipa::path(
     tag = "articles",
     params(("id" = Id, Path, description = "The article's id."), IfMatchParam, IdempotencyParam),
-    request_body(content = inline(Option<UnpublishInput>), content_type = "application/json"),
+    request_body(content = UnpublishInput, content_type = "application/json"),
     responses(
         (status = 200, description = "The article as it is now.", body = WorkingArticle),
         (status = 409, description = "It is not published."),
@@ -429,7 +429,7 @@ async fn unpublish_article(
 #[utoipa::path(
     tag = "articles",
     params(("id" = Id, Path, description = "The article's id."), IfMatchParam, IdempotencyParam),
-    request_body(content = inline(Option<EmptyInput>), content_type = "application/json"),
+    request_body(content = EmptyInput, content_type = "application/json"),
     responses(
         (status = 200, description = "The article as it is now.", body = WorkingArticle),
         (status = 409, description = "It is in the trash already."),
@@ -474,7 +474,7 @@ async fn trash_article(
 #[utoipa::path(
     tag = "articles",
     params(("id" = Id, Path, description = "The article's id."), IfMatchParam, IdempotencyParam),
-    request_body(content = inline(Option<EmptyInput>), content_type = "application/json"),
+    request_body(content = EmptyInput, content_type = "application/json"),
     responses(
         (status = 200, description = "The article as it is now.", body = WorkingArticle),
         (status = 409, description = "It is not in the trash."),

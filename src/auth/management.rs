@@ -192,7 +192,7 @@ async fn refresh(app: State, request_id: RequestId, body: Body, req: HttpRequest
 /// Ends the session of the access token, of the refresh token, or of both; one of them is enough.
 #[utoipa::path(
     tag = "auth",
-    request_body(content = inline(Option<LogoutInput>), content_type = "application/json"),
+    request_body(content = LogoutInput, content_type = "application/json"),
     responses(
         (status = 204, description = "The session has ended."),
         (status = 401, description = "Neither token belongs to a session that goes on."),
