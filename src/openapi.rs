@@ -325,7 +325,10 @@ fn complete(operation: &mut Value, path: &str, method: &str, management: bool) {
         refusals.insert(428);
     }
     if !open && method != "get" {
-        refusals.extend([403, 507]);
+        refusals.insert(403);
+    }
+    if database && method != "get" {
+        refusals.insert(507);
     }
     if queries {
         refusals.insert(400);
