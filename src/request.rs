@@ -364,6 +364,19 @@ impl Params {
             .collect()
     }
 
+    /// The values of `include`: known, each once, in any order.
+    pub fn include<T: Copy + Ord>(&mut self, known: &[(&str, T)]) -> Result<Vec<T>> {
+        let mut list = self.several("include", known)?;
+        let given = list.len();
+        list.sort();
+        list.dedup();
+        if list.len() < given {
+            Err(invalid("include", "names a value twice"))
+        } else {
+            Ok(list)
+        }
+    }
+
     /// A parameter with one value of an enumeration.
     pub fn choice<T: Copy>(&mut self, name: &str, known: &[(&str, T)]) -> Result<Option<T>> {
         self.one(name)?.map(|value| choose(name, &value, known)).transpose()

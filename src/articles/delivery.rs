@@ -131,10 +131,7 @@ pub struct ArticleQuery {
 
 impl FromParams for ArticleQuery {
     fn take(params: &mut Params) -> Result<Self> {
-        let include = includes(
-            params,
-            &[("body", ListInclude::Body), ("captions", ListInclude::Captions)],
-        )?;
+        let include = params.include(&[("body", ListInclude::Body), ("captions", ListInclude::Captions)])?;
         let page = PageQuery::take(params)?;
         if !include.is_empty() && page.limit > 50 {
             return Err(invalid("limit", "is at most 50 together with include"));
@@ -160,19 +157,6 @@ impl FromParams for ArticleQuery {
     }
 }
 
-/// The values of `include`: known, each once, in any order.
-fn includes<T: Copy + PartialEq + Ord>(params: &mut Params, known: &[(&str, T)]) -> Result<Vec<T>> {
-    let mut list = params.several("include", known)?;
-    let given = list.len();
-    list.sort();
-    list.dedup();
-    if list.len() < given {
-        Err(invalid("include", "names a value twice"))
-    } else {
-        Ok(list)
-    }
-}
-
 /// Additions to one story.
 #[derive(Debug, Clone, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -190,7 +174,7 @@ impl FromParams for OneQuery {
             ("text", ArticleInclude::Text),
         ];
         Ok(Self {
-            include: includes(params, &known)?,
+            include: params.include(&known)?,
         })
     }
 }

@@ -20,7 +20,7 @@ use crate::error::Result;
 use crate::idempotency::{Answer, IdempotencyKey, write_once};
 use crate::images::delivered::image_files_of;
 use crate::page::{Key, PageInfo, PageQuery, Start};
-use crate::request::{Body, FromParams, IdempotencyParam, IfMatchParam, Params, PathId, Query, invalid};
+use crate::request::{Body, FromParams, IdempotencyParam, IfMatchParam, Params, PathId, Query};
 use crate::schema::{article_authors, article_tags, articles, publication_authors, publication_tags, publications};
 use crate::taxonomy::{self, Kind};
 use crate::text::{Check, like_pattern};
@@ -156,22 +156,14 @@ pub struct OneQuery {
 
 impl FromParams for OneQuery {
     fn take(params: &mut Params) -> Result<Self> {
-        let mut include = params.several(
-            "include",
-            &[
-                ("html", WorkingArticleInclude::Html),
-                ("markdown", WorkingArticleInclude::Markdown),
-                ("text", WorkingArticleInclude::Text),
-            ],
-        )?;
-        let given = include.len();
-        include.sort();
-        include.dedup();
-        if include.len() < given {
-            Err(invalid("include", "names a value twice"))
-        } else {
-            Ok(Self { include })
-        }
+        let known = [
+            ("html", WorkingArticleInclude::Html),
+            ("markdown", WorkingArticleInclude::Markdown),
+            ("text", WorkingArticleInclude::Text),
+        ];
+        Ok(Self {
+            include: params.include(&known)?,
+        })
     }
 }
 
