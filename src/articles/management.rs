@@ -257,24 +257,22 @@ fn add_forms(
     article: &mut WorkingArticle,
     include: &[WorkingArticleInclude],
 ) -> Result<()> {
-    if include.contains(&WorkingArticleInclude::Html) {
-        let ids: Vec<Id> = article
-            .captions
-            .iter()
-            .map(|caption| caption.image_id.clone())
-            .collect();
+    let with_images = [WorkingArticleInclude::Html, WorkingArticleInclude::Markdown];
+    if with_images.iter().any(|form| include.contains(form)) {
+        let captions = &article.captions;
+        let ids: Vec<Id> = captions.iter().map(|caption| caption.image_id.clone()).collect();
         let files = image_files_of(conn, config, &ids)?;
-        let placements: Vec<_> = article
-            .captions
+        let placements: Vec<_> = captions
             .iter()
             .filter_map(|caption| caption.placement(&files))
             .collect();
-        article.html = Some(article.body.to_html(&figure_html(&placements)));
-    }
-    if include.contains(&WorkingArticleInclude::Markdown) {
-        let captions = &article.captions;
-        let alt = |id: &str| captions.iter().find(|caption| caption.id.as_str() == id)?.alt.clone();
-        article.markdown = Some(article.body.to_markdown_with(&alt));
+        if include.contains(&WorkingArticleInclude::Html) {
+            article.html = Some(article.body.to_html(&figure_html(&placements)));
+        }
+        if include.contains(&WorkingArticleInclude::Markdown) {
+            let alt = |id: &str| placements.iter().find(|shown| shown.id.as_str() == id)?.alt.clone();
+            article.markdown = Some(article.body.to_markdown_with(&alt));
+        }
     }
     if include.contains(&WorkingArticleInclude::Text) {
         article.text = Some(article.body.to_text());

@@ -136,13 +136,14 @@ impl ArticleCaption {
     /// The placement readers would get, for other forms of the body.
     pub fn placement(&self, files: &HashMap<Id, ImageFile>) -> Option<Placement> {
         let file = files.get(&self.image_id)?;
+        let or = |own: &Option<String>, image: Option<&str>| own.clone().or_else(|| image.map(str::to_owned));
         Some(Placement {
             id: self.id.clone(),
             role: self.role,
             position: self.position,
-            text: self.text.clone(),
-            alt: self.alt.clone().or_else(|| file.alt().map(str::to_owned)),
-            credit: self.credit.clone(),
+            text: or(&self.text, file.caption()),
+            alt: or(&self.alt, file.alt()),
+            credit: or(&self.credit, file.credit()),
             image: file.image().clone(),
         })
     }

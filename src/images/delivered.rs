@@ -88,6 +88,8 @@ pub struct DeliveredImage {
 pub struct ImageFile {
     image: DeliveredImage,
     alt: Option<String>,
+    caption: Option<String>,
+    credit: Option<String>,
     changed: Time,
 }
 
@@ -100,6 +102,16 @@ impl ImageFile {
     /// The image's own alternative text.
     pub fn alt(&self) -> Option<&str> {
         self.alt.as_deref()
+    }
+
+    /// The image's own caption.
+    pub fn caption(&self) -> Option<&str> {
+        self.caption.as_deref()
+    }
+
+    /// The image's own credit.
+    pub fn credit(&self) -> Option<&str> {
+        self.credit.as_deref()
     }
 
     /// When the image's row last changed.
@@ -121,7 +133,7 @@ type ImageRow = (
     String,
     Option<f64>,
     Option<f64>,
-    Option<String>,
+    (Option<String>, Option<String>, Option<String>),
     Time,
     String,
     i64,
@@ -142,7 +154,7 @@ pub fn image_files_of(conn: &mut Conn, config: &Config, ids: &[Id]) -> Result<Ha
             images::file_key,
             images::focal_x,
             images::focal_y,
-            images::alt,
+            (images::alt, images::caption, images::credit),
             images::updated_ms,
             image_files::media_type,
             image_files::width,
@@ -150,7 +162,7 @@ pub fn image_files_of(conn: &mut Conn, config: &Config, ids: &[Id]) -> Result<Ha
             image_files::placeholder,
         ))
         .load(conn)?;
-    let file = |(id, file_key, x, y, alt, changed, media_type, width, height, placeholder): ImageRow| {
+    let file = |(id, file_key, x, y, words, changed, media_type, width, height, placeholder): ImageRow| {
         let url = media_url(config, &file_key);
         let sources = vec![ImageSource {
             media_type: media_type.clone(),
@@ -172,7 +184,15 @@ pub fn image_files_of(conn: &mut Conn, config: &Config, ids: &[Id]) -> Result<Ha
             sources,
             crops: Vec::new(),
         };
-        Ok((id, ImageFile { image, alt, changed }))
+        let (alt, caption, credit) = words;
+        let file = ImageFile {
+            image,
+            alt,
+            caption,
+            credit,
+            changed,
+        };
+        Ok((id, file))
     };
     rows.into_iter().map(file).collect()
 }
