@@ -86,9 +86,10 @@ impl Database {
             Some(_) => PgConnection::establish(&self.url)
                 .expect("the database")
                 .batch_execute(statements),
+            // The program writes at moments of its own, so this waits for its turn like every other writer.
             None => SqliteConnection::establish(self.url.trim_start_matches("sqlite://"))
                 .expect("the database")
-                .batch_execute(statements),
+                .batch_execute(&format!("PRAGMA busy_timeout = 10000; {statements}")),
         }
         .expect("the statements run");
     }
