@@ -5,6 +5,7 @@ use std::future::{Ready, ready};
 use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::{FromRequest, HttpRequest, HttpResponse};
+use serde::Serialize;
 
 use crate::error::{Code, Problem, Result};
 use crate::request::{hash, stray, unknown_parameter};
@@ -141,6 +142,46 @@ pub struct Made {
     pub keys: Vec<String>,
     /// `Link` header.
     pub link: Option<String>,
+    /// How long it holds.
+    pub lifetime: Lifetime,
+}
+
+/// How long an answer holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lifetime {
+    /// Until one of its purge keys changes; caches elsewhere keep it for [`PUBLIC`].
+    Followed,
+    /// It changes with time alone: so many seconds.
+    Seconds(u32),
+}
+
+impl Lifetime {
+    /// The `Cache-Control` header.
+    pub fn cache_control(self) -> String {
+        match self {
+            Self::Followed => PUBLIC.to_owned(),
+            Self::Seconds(seconds) => format!("public, max-age={seconds}"),
+        }
+    }
+}
+
+impl Made {
+    /// A JSON answer that holds until one of its keys changes.
+    pub fn json(
+        value: &impl Serialize,
+        last_modified: Option<Time>,
+        keys: Vec<String>,
+        link: Option<String>,
+    ) -> Result<Self> {
+        Ok(Self {
+            body: serde_json::to_vec(value).map_err(Problem::internal)?,
+            media_type: "application/json",
+            last_modified,
+            keys,
+            link,
+            lifetime: Lifetime::Followed,
+        })
+    }
 }
 
 /// Most bytes of `Surrogate-Key`.
@@ -162,7 +203,7 @@ pub fn deliver(req: &HttpRequest, made: Made) -> HttpResponse {
     };
     response
         .insert_header((header::ETAG, tag))
-        .insert_header((header::CACHE_CONTROL, PUBLIC))
+        .insert_header((header::CACHE_CONTROL, made.lifetime.cache_control()))
         .insert_header((header::VARY, "Accept-Encoding"));
     if let Some(time) = modified {
         response.insert_header((header::LAST_MODIFIED, httpdate::fmt_http_date(time.to_chrono().into())));

@@ -13,7 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use crate::conditional::{Made, deliver};
+use crate::conditional::{Lifetime, Made, deliver};
 use crate::error::{Code, Problem, Result};
 use crate::openapi;
 use crate::request::hash;
@@ -210,6 +210,7 @@ fn made(body: Vec<u8>, media_type: &'static str) -> Made {
         last_modified: None,
         keys: Vec::new(),
         link: None,
+        lifetime: Lifetime::Followed,
     }
 }
 

@@ -5,6 +5,7 @@ mod articles;
 mod audit;
 mod auth;
 mod body;
+mod cache;
 mod captions;
 mod changes;
 mod cli;

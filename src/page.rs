@@ -187,14 +187,19 @@ pub struct PageInfo {
 impl PageInfo {
     /// The `Link` header (RFC 8288) with the neighbouring pages.
     pub fn link(&self, public_url: &str, req: &HttpRequest) -> Option<String> {
+        self.link_at(public_url, req.path(), req.query_string())
+    }
+
+    /// The same for an address without its request.
+    pub fn link_at(&self, public_url: &str, path: &str, query: &str) -> Option<String> {
         let link = |cursor: &Option<String>, rel: &str| {
             let cursor = cursor.as_deref()?;
-            let kept = url::form_urlencoded::parse(req.query_string().as_bytes()).filter(|(name, _)| name != "cursor");
+            let kept = url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != "cursor");
             let query = url::form_urlencoded::Serializer::new(String::new())
                 .extend_pairs(kept)
                 .append_pair("cursor", cursor)
                 .finish();
-            Some(format!("<{public_url}{}?{query}>; rel=\"{rel}\"", req.path()))
+            Some(format!("<{public_url}{path}?{query}>; rel=\"{rel}\""))
         };
         let links: Vec<String> = [link(&self.next_cursor, "next"), link(&self.prev_cursor, "prev")]
             .into_iter()

@@ -3,6 +3,7 @@
 pub mod compose;
 pub mod delivery;
 pub mod input;
+pub mod listing;
 pub mod management;
 pub mod publication;
 pub mod record;

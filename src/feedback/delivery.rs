@@ -1,6 +1,5 @@
 //! How readers write to the newsroom, follow their message, and read what others wrote.
 
-use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, get, post};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -10,8 +9,9 @@ use super::store::{self, Filter, NewMessage, Row};
 use super::{FeedbackStatus, MESSAGE_LENGTH, is_reference, new_reference};
 use crate::app::State;
 use crate::articles::publication::live_article;
+use crate::cache::{Outcome, Target, serve};
 use crate::changes;
-use crate::conditional::{Made, deliver};
+use crate::conditional::Made;
 use crate::error::{Problem, Result};
 use crate::idempotency::{Answer, IdempotencyKey, write_once};
 use crate::json;
@@ -297,58 +297,37 @@ async fn list_visible_feedback(
     query: Result<Query<PageQuery>>,
     req: HttpRequest,
 ) -> Result<HttpResponse> {
-    app.limits.delivery(client_address(&req))?;
-    let found = app
-        .db
-        .read(move |conn| {
-            let story = live_article(conn, &article)?;
-            if matches!(&article, PathRef::Slug(slug) if *slug != story.slug) {
-                return Ok(Err(story.slug));
-            }
-            // Looked at now and not before: an unknown story is 404 whatever the query says.
-            let Query(query) = query?;
-            let start = query.start(&format!("visible feedback {}", story.article_id), &Key::Int(0))?;
-            let filter = Filter {
-                article_id: Some(story.article_id.clone()),
-                visible: Some(true),
-                ..Filter::default()
-            };
-            let (rows, page) = store::list(conn, &filter, true, &start, query.include_total)?;
-            let changed_at = store::last_change(conn, &story.article_id)?;
-            Ok(Ok((story, rows, page, changed_at)))
-        })
-        .await?;
-    let (story, rows, page, changed_at) = match found {
-        Ok(found) => found,
-        Err(slug) => return Ok(moved(&slug, &req)),
-    };
-    let link = page.link(&app.config.public_url, &req);
-    let data = rows.into_iter().map(VisibleFeedback::from).collect();
-    let body = serde_json::to_vec(&VisibleFeedbackPage { data, page }).map_err(Problem::internal)?;
-    Ok(deliver(
-        &req,
-        Made {
-            body,
-            media_type: "application/json",
-            last_modified: changed_at.max(Some(story.updated)),
-            keys: vec![
-                changes::key('f', &story.article_id),
-                changes::key('a', &story.article_id),
-            ],
+    let (state, target) = (app.clone(), Target::of(&req));
+    serve(&app, &req, move |conn| {
+        let story = live_article(conn, &article)?;
+        if matches!(&article, PathRef::Slug(slug) if *slug != story.slug) {
+            return Ok(Outcome::Moved(format!("/delivery/v1/articles/{}/feedback", story.slug)));
+        }
+        // Looked at now and not before: an unknown story is 404 whatever the query says.
+        let Query(query) = query.as_ref().map_err(Problem::copy)?;
+        let start = query.start(&format!("visible feedback {}", story.article_id), &Key::Int(0))?;
+        let filter = Filter {
+            article_id: Some(story.article_id.clone()),
+            visible: Some(true),
+            ..Filter::default()
+        };
+        let (rows, page) = store::list(conn, &filter, true, &start, query.include_total)?;
+        let changed_at = store::last_change(conn, &story.article_id)?;
+        let link = page.link_at(&state.config.public_url, &target.path, &target.query);
+        let data = rows.into_iter().map(VisibleFeedback::from).collect();
+        let keys = vec![
+            changes::key('f', &story.article_id),
+            changes::key('a', &story.article_id),
+        ];
+        Made::json(
+            &VisibleFeedbackPage { data, page },
+            changed_at.max(Some(story.updated)),
+            keys,
             link,
-        },
-    ))
-}
-
-/// 308 to the story's slug as it is now.
-fn moved(slug: &str, req: &HttpRequest) -> HttpResponse {
-    let mut location = format!("/delivery/v1/articles/{slug}/feedback");
-    if !req.query_string().is_empty() {
-        location = format!("{location}?{}", req.query_string());
-    }
-    HttpResponse::PermanentRedirect()
-        .insert_header((header::LOCATION, location))
-        .finish()
+        )
+        .map(Outcome::Here)
+    })
+    .await
 }
 
 /// Follow a message.

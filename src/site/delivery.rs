@@ -7,9 +7,10 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::{Consent, consent, current};
 use crate::app::State;
-use crate::conditional::{Made, deliver};
-use crate::error::{Problem, Result};
-use crate::request::{NoParams, Query, client_address};
+use crate::cache::{Outcome, serve};
+use crate::conditional::Made;
+use crate::error::Result;
+use crate::request::{NoParams, Query};
 
 /// The site: what a front end needs before the first story.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -39,25 +40,16 @@ pub fn mount(config: &mut ServiceConfig<'_>) {
 #[utoipa::path(tag = "site", responses((status = 200, description = "The site.", body = Site)))]
 #[get("/site")]
 async fn get_site(app: State, _: Query<NoParams>, req: HttpRequest) -> Result<HttpResponse> {
-    app.limits.delivery(client_address(&req))?;
-    let read = |conn: &mut crate::db::Conn| {
+    serve(&app, &req, |conn| {
         let row = current(conn)?;
         let consent = consent(conn, row.consent_version)?;
-        Ok((row, consent))
-    };
-    let (row, consent) = app.db.read(read).await?;
-    let site = Site {
-        name: row.name,
-        languages: row.languages,
-        time_zone: row.time_zone,
-        consent,
-    };
-    let made = Made {
-        body: serde_json::to_vec(&site).map_err(Problem::internal)?,
-        media_type: "application/json",
-        last_modified: Some(row.updated_at),
-        keys: Vec::new(),
-        link: None,
-    };
-    Ok(deliver(&req, made))
+        let site = Site {
+            name: row.name,
+            languages: row.languages,
+            time_zone: row.time_zone,
+            consent,
+        };
+        Made::json(&site, Some(row.updated_at), Vec::new(), None).map(Outcome::Here)
+    })
+    .await
 }

@@ -9,14 +9,15 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::store::{Kind, find_id, is_public, public_sections};
 use crate::app::State;
+use crate::cache::{Outcome, Target, serve};
 use crate::changes;
-use crate::conditional::{Made, deliver};
+use crate::conditional::Made;
 use crate::config::Config;
 use crate::db::Conn;
 use crate::error::{Problem, Result};
 use crate::images::delivered::{DeliveredImage, image_files_of};
 use crate::page::{Key, PageInfo, PageQuery, Start};
-use crate::request::{NoParams, PathRef, Query, client_address};
+use crate::request::{NoParams, PathRef, Query};
 use crate::schema::{authors, publication_authors, publication_tags, sections, tags};
 use crate::types::{Id, Time};
 use crate::{keyset, page_type};
@@ -136,16 +137,20 @@ pub fn mount(config: &mut ServiceConfig<'_>) {
 )]
 #[get("/sections")]
 async fn list_sections(app: State, query: Query<PageQuery>, req: HttpRequest) -> Result<HttpResponse> {
-    app.limits.delivery(client_address(&req))?;
     let start = query.0.start("delivered sections", &Key::Int(0))?;
-    let read = move |conn: &mut Conn| {
+    let (state, target) = (app.clone(), Target::of(&req));
+    serve(&app, &req, move |conn| {
         let (data, page) = sections_of_page(conn, query.0.include_total, &start)?;
         let newest = newest(conn, data.iter().map(|section| section.changed))?;
-        Ok((SectionPage { data, page }, newest))
-    };
-    let (list, newest) = app.db.read(read).await?;
-    let keys = keys(Kind::Section, Vec::new());
-    answer(&req, &list, newest, keys, list.page.link(&app.config.public_url, &req))
+        let link = page.link_at(&state.config.public_url, &target.path, &target.query);
+        answer(
+            &SectionPage { data, page },
+            newest,
+            keys(Kind::Section, Vec::new()),
+            link,
+        )
+    })
+    .await
 }
 
 /// Get a section.
@@ -158,10 +163,12 @@ async fn list_sections(app: State, query: Query<PageQuery>, req: HttpRequest) ->
 )]
 #[get("/sections/{section}")]
 async fn get_section(app: State, section: PathRef, _: Query<NoParams>, req: HttpRequest) -> Result<HttpResponse> {
-    app.limits.delivery(client_address(&req))?;
-    let section = app.db.read(move |conn| section_of(conn, &section)).await?;
-    let keys = keys(Kind::Section, vec![Kind::Section.key(&section.id)]);
-    answer(&req, &section, Some(section.changed), keys, None)
+    serve(&app, &req, move |conn| {
+        let section = section_of(conn, &section)?;
+        let keys = keys(Kind::Section, vec![Kind::Section.key(&section.id)]);
+        answer(&section, Some(section.changed), keys, None)
+    })
+    .await
 }
 
 /// List tags.
@@ -174,16 +181,15 @@ async fn get_section(app: State, section: PathRef, _: Query<NoParams>, req: Http
 )]
 #[get("/tags")]
 async fn list_tags(app: State, query: Query<PageQuery>, req: HttpRequest) -> Result<HttpResponse> {
-    app.limits.delivery(client_address(&req))?;
     let start = query.0.start("delivered tags", &Key::Text(String::new()))?;
-    let read = move |conn: &mut Conn| {
+    let (state, target) = (app.clone(), Target::of(&req));
+    serve(&app, &req, move |conn| {
         let (data, page) = tags_of_page(conn, query.0.include_total, &start)?;
         let newest = newest(conn, data.iter().map(|tag| tag.changed))?;
-        Ok((TagPage { data, page }, newest))
-    };
-    let (list, newest) = app.db.read(read).await?;
-    let keys = keys(Kind::Tag, Vec::new());
-    answer(&req, &list, newest, keys, list.page.link(&app.config.public_url, &req))
+        let link = page.link_at(&state.config.public_url, &target.path, &target.query);
+        answer(&TagPage { data, page }, newest, keys(Kind::Tag, Vec::new()), link)
+    })
+    .await
 }
 
 /// Get a tag.
@@ -196,10 +202,12 @@ async fn list_tags(app: State, query: Query<PageQuery>, req: HttpRequest) -> Res
 )]
 #[get("/tags/{tag}")]
 async fn get_tag(app: State, tag: PathRef, _: Query<NoParams>, req: HttpRequest) -> Result<HttpResponse> {
-    app.limits.delivery(client_address(&req))?;
-    let tag = app.db.read(move |conn| tag_of(conn, &tag)).await?;
-    let keys = keys(Kind::Tag, vec![Kind::Tag.key(&tag.id)]);
-    answer(&req, &tag, Some(tag.changed), keys, None)
+    serve(&app, &req, move |conn| {
+        let tag = tag_of(conn, &tag)?;
+        let keys = keys(Kind::Tag, vec![Kind::Tag.key(&tag.id)]);
+        answer(&tag, Some(tag.changed), keys, None)
+    })
+    .await
 }
 
 /// List authors.
@@ -212,17 +220,16 @@ async fn get_tag(app: State, tag: PathRef, _: Query<NoParams>, req: HttpRequest)
 )]
 #[get("/authors")]
 async fn list_authors(app: State, query: Query<PageQuery>, req: HttpRequest) -> Result<HttpResponse> {
-    app.limits.delivery(client_address(&req))?;
     let start = query.0.start("delivered authors", &Key::Text(String::new()))?;
-    let state = app.clone();
-    let read = move |conn: &mut Conn| {
+    let (state, target) = (app.clone(), Target::of(&req));
+    serve(&app, &req, move |conn| {
         let (data, page) = authors_of_page(conn, &state.config, query.0.include_total, &start)?;
         let newest = newest(conn, data.iter().map(|author| author.changed))?;
-        Ok((AuthorPage { data, page }, newest))
-    };
-    let (list, newest) = app.db.read(read).await?;
-    let keys = keys(Kind::Author, image_keys(&list.data));
-    answer(&req, &list, newest, keys, list.page.link(&app.config.public_url, &req))
+        let link = page.link_at(&state.config.public_url, &target.path, &target.query);
+        let keys = keys(Kind::Author, image_keys(&data));
+        answer(&AuthorPage { data, page }, newest, keys, link)
+    })
+    .await
 }
 
 /// Get an author.
@@ -235,12 +242,14 @@ async fn list_authors(app: State, query: Query<PageQuery>, req: HttpRequest) -> 
 )]
 #[get("/authors/{author}")]
 async fn get_author(app: State, author: PathRef, _: Query<NoParams>, req: HttpRequest) -> Result<HttpResponse> {
-    app.limits.delivery(client_address(&req))?;
     let state = app.clone();
-    let author = app.db.read(move |conn| author_of(conn, &state.config, &author)).await?;
-    let mut own = vec![Kind::Author.key(&author.id)];
-    own.extend(image_keys(std::slice::from_ref(&author)));
-    answer(&req, &author, Some(author.changed), keys(Kind::Author, own), None)
+    serve(&app, &req, move |conn| {
+        let author = author_of(conn, &state.config, &author)?;
+        let mut own = vec![Kind::Author.key(&author.id)];
+        own.extend(image_keys(std::slice::from_ref(&author)));
+        answer(&author, Some(author.changed), keys(Kind::Author, own), None)
+    })
+    .await
 }
 
 /// The purge keys of an answer about one kind: the items carry the list's too, because what takes an item out of the
@@ -249,21 +258,8 @@ fn keys(kind: Kind, own: Vec<String>) -> Vec<String> {
     std::iter::once(kind.list_key().to_owned()).chain(own).collect()
 }
 
-fn answer(
-    req: &HttpRequest,
-    value: &impl Serialize,
-    newest: Option<Time>,
-    keys: Vec<String>,
-    link: Option<String>,
-) -> Result<HttpResponse> {
-    let made = Made {
-        body: serde_json::to_vec(value).map_err(Problem::internal)?,
-        media_type: "application/json",
-        last_modified: newest,
-        keys,
-        link,
-    };
-    Ok(deliver(req, made))
+fn answer(value: &impl Serialize, newest: Option<Time>, keys: Vec<String>, link: Option<String>) -> Result<Outcome> {
+    Made::json(value, newest, keys, link).map(Outcome::Here)
 }
 
 /// The newest thing a list is made of. An item that left it has left no time of its own behind, so the time of the

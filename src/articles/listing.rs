@@ -1,0 +1,202 @@
+//! Lists of stories: the filters that every list of them takes, the query behind it, its purge keys, the summaries.
+
+use diesel::prelude::*;
+use utoipa::IntoParams;
+
+use super::compose::{ArticleSummary, Composer, Placement, docs_of, published_body};
+use super::delivery::ListInclude;
+use super::publication::{Card, Doc, PublicationRow};
+use crate::changes::key;
+use crate::config::Config;
+use crate::db::Conn;
+use crate::error::Result;
+use crate::request::{FromParams, Params, invalid};
+use crate::schema::{publication_authors, publication_tags, publications};
+use crate::taxonomy::{self, Kind};
+use crate::text::fold;
+use crate::types::{Id, Time};
+
+/// Which stories. Several values of one filter mean any of them.
+#[derive(Debug, Clone, Default, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ArticleFilters {
+    /// Just these stories.
+    #[param(required = false, max_items = 100)]
+    id: Vec<Id>,
+    /// Of these sections (slugs or ids).
+    #[param(required = false, max_items = 50, example = json!(["thoi-su"]))]
+    section: Vec<String>,
+    /// With one of these tags (slugs or ids).
+    #[param(required = false, max_items = 50)]
+    tag: Vec<String>,
+    /// By one of these authors (slugs or ids).
+    #[param(required = false, max_items = 50)]
+    author: Vec<String>,
+    /// In these languages.
+    #[param(required = false, max_items = 20, example = json!(["vi"]))]
+    language: Vec<String>,
+    /// Taken from the source with this name; accents and case do not matter.
+    #[param(required = false, nullable = false, value_type = String, max_length = 200)]
+    source: Option<String>,
+    /// Only those that belong to the front page, or only the others.
+    #[param(required = false, nullable = false, value_type = bool)]
+    featured: Option<bool>,
+    /// Published at this time or later.
+    #[param(required = false, nullable = false, value_type = Time)]
+    published_after: Option<Time>,
+    /// Published before this time.
+    #[param(required = false, nullable = false, value_type = Time)]
+    published_before: Option<Time>,
+}
+
+impl FromParams for ArticleFilters {
+    fn take(params: &mut Params) -> Result<Self> {
+        let language = params.many("language", 20)?;
+        if language.iter().any(|language| !crate::text::is_language(language)) {
+            return Err(invalid("language", "takes lower-case BCP 47 tags such as vi"));
+        }
+        Ok(Self {
+            id: params.ids("id", 100)?,
+            section: params.references("section")?,
+            tag: params.references("tag")?,
+            author: params.references("author")?,
+            language,
+            source: params.words("source")?,
+            featured: params.flag("featured")?,
+            published_after: params.time("published_after")?,
+            published_before: params.time("published_before")?,
+        })
+    }
+}
+
+impl ArticleFilters {
+    /// Looks up what the names of sections, tags and authors mean; unknown ones are in no story.
+    pub fn resolve(&self, conn: &mut Conn) -> Result<Resolved<'_>> {
+        Ok(Resolved {
+            sections: taxonomy::find_ids(conn, Kind::Section, &self.section)?,
+            tags: taxonomy::find_ids(conn, Kind::Tag, &self.tag)?,
+            authors: taxonomy::find_ids(conn, Kind::Author, &self.author)?,
+            filters: self,
+        })
+    }
+}
+
+/// Filters with the ids of what they name.
+pub struct Resolved<'f> {
+    filters: &'f ArticleFilters,
+    sections: Vec<Id>,
+    tags: Vec<Id>,
+    authors: Vec<Id>,
+}
+
+impl Resolved<'_> {
+    /// The live publications that pass.
+    pub fn rows(&self) -> publications::BoxedQuery<'_, <Conn as diesel::Connection>::Backend> {
+        let filters = self.filters;
+        let mut rows = publications::table.filter(publications::state.eq("live")).into_boxed();
+        if !filters.id.is_empty() {
+            rows = rows.filter(publications::article_id.eq_any(&filters.id));
+        }
+        if !filters.section.is_empty() {
+            rows = rows.filter(publications::section_id.eq_any(&self.sections));
+        }
+        if !filters.tag.is_empty() {
+            let of = publication_tags::table
+                .filter(publication_tags::ref_id.eq_any(&self.tags))
+                .select(publication_tags::article_id);
+            rows = rows.filter(publications::article_id.eq_any(of));
+        }
+        if !filters.author.is_empty() {
+            let of = publication_authors::table
+                .filter(publication_authors::ref_id.eq_any(&self.authors))
+                .select(publication_authors::article_id);
+            rows = rows.filter(publications::article_id.eq_any(of));
+        }
+        if !filters.language.is_empty() {
+            rows = rows.filter(publications::language.eq_any(&filters.language));
+        }
+        if let Some(source) = &filters.source {
+            rows = rows.filter(publications::source_key.eq(fold(source)));
+        }
+        if let Some(featured) = filters.featured {
+            rows = rows.filter(publications::featured.eq(featured));
+        }
+        if let Some(time) = filters.published_after {
+            rows = rows.filter(publications::published_ms.ge(time));
+        }
+        if let Some(time) = filters.published_before {
+            rows = rows.filter(publications::published_ms.lt(time));
+        }
+        rows
+    }
+
+    /// The purge keys of a list of these stories.
+    pub fn keys(&self, conn: &mut Conn) -> Result<Vec<String>> {
+        let mut keys = Vec::new();
+        let mut known = 0;
+        for (kind, letter, ids) in [
+            (Kind::Section, 'S', &self.sections),
+            (Kind::Tag, 'T', &self.tags),
+            (Kind::Author, 'U', &self.authors),
+        ] {
+            for id in ids {
+                // A key for what no story uses would tell that it exists.
+                if taxonomy::is_public(conn, kind, id)? {
+                    keys.push(key(letter, id));
+                    known += 1;
+                }
+            }
+        }
+        let asked = self.filters.section.len() + self.filters.tag.len() + self.filters.author.len();
+        if known < asked || known == 0 || known > 50 {
+            keys = vec!["articles".into()];
+        }
+        // A renamed section, tag or author shows in every list.
+        keys.extend(["names".into(), "site".into()]);
+        Ok(keys)
+    }
+}
+
+/// Summaries of some rows, in their order.
+pub fn summaries(
+    conn: &mut Conn,
+    config: &Config,
+    rows: Vec<PublicationRow>,
+    include: &[ListInclude],
+) -> Result<Vec<ArticleSummary>> {
+    let rows: Vec<(PublicationRow, Card)> = rows
+        .into_iter()
+        .map(|row| row.card().map(|card| (row, card)))
+        .collect::<Result<_>>()?;
+    let docs = if include.is_empty() {
+        Default::default()
+    } else {
+        let ids: Vec<Id> = rows.iter().map(|(row, _)| row.article_id.clone()).collect();
+        docs_of(conn, &ids)?
+    };
+    let captions = docs.values().flat_map(|doc| &doc.captions);
+    let composer = Composer::load(conn, config, rows.iter().map(|(_, card)| card), captions)?;
+    rows.into_iter()
+        .map(|(row, card)| {
+            let mut summary = composer.summary(&row, card);
+            if let Some(doc) = docs.get(&row.article_id) {
+                let captions = placements(&composer, doc);
+                if include.contains(&ListInclude::Body) {
+                    summary.body = Some(published_body(&doc.body, &captions)?);
+                }
+                if include.contains(&ListInclude::Captions) {
+                    summary.captions = Some(captions);
+                }
+            }
+            Ok(summary)
+        })
+        .collect()
+}
+
+/// The placed images of a story, in order.
+pub fn placements(composer: &Composer<'_>, doc: &Doc) -> Vec<Placement> {
+    doc.captions
+        .iter()
+        .filter_map(|caption| composer.placement(caption))
+        .collect()
+}
