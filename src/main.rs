@@ -16,6 +16,7 @@ mod demo;
 mod docs;
 mod error;
 mod feedback;
+mod front;
 mod health;
 mod idempotency;
 mod images;
