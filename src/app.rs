@@ -13,6 +13,7 @@ use crate::db::{self, Db};
 use crate::idempotency::InFlight;
 use crate::limits::Limits;
 use crate::media::MediaStore;
+use crate::views::Views;
 
 /// The state, as handlers take it.
 pub type State = web::Data<App>;
@@ -39,6 +40,8 @@ pub struct App {
     pub uploads: Arc<Semaphore>,
     /// Delivery's answers, rendered.
     pub cache: Cache,
+    /// How often stories are opened.
+    pub views: Views,
     /// One open stream of changes per permit.
     pub streams: Arc<Semaphore>,
     /// Turns true when the program is asked to stop, for what would go on for ever.
@@ -70,6 +73,7 @@ impl App {
             decoding: Arc::new(Semaphore::new(cores)),
             uploads: Arc::new(Semaphore::new(cores + WAITING_UPLOADS)),
             cache: Cache::new(config.cache_bytes),
+            views: Views::new(),
             streams: Arc::new(Semaphore::new(STREAMS)),
             stopping: watch::channel(false).0,
             db,

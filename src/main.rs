@@ -34,6 +34,7 @@ mod taxonomy;
 mod telemetry;
 mod text;
 mod types;
+mod views;
 
 fn main() -> std::process::ExitCode {
     cli::main()
