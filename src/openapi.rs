@@ -360,7 +360,7 @@ fn complete(operation: &mut Value, path: &str, method: &str, management: bool) {
             .entry(status.to_string())
             .or_insert_with(|| json!({ "description": meaning(status) }));
     }
-    if method == "get" && !management && path.starts_with("/delivery/") && !path.contains("/feedback") {
+    if method == "get" && !management && path.starts_with("/delivery/") && !unvalidated(path) {
         responses.entry("304").or_insert_with(
             || json!({ "description": "What you have is still right (`If-None-Match`, `If-Modified-Since`)." }),
         );
@@ -392,6 +392,11 @@ pub const OPEN: &[&str] = &[
     "/management/v1/auth/logout",
 ];
 
+/// Delivery answers that are for one reader or for one moment, and have no validators.
+fn unvalidated(path: &str) -> bool {
+    path.starts_with("/delivery/v1/feedback/") || path.ends_with("/changes/stream") || path.contains("/shares")
+}
+
 /// The headers that a client may want to read from an answer.
 fn headers_of(status: u16, response: &Value, management: bool, path: &str) -> Map<String, Value> {
     let mut headers = Map::new();
@@ -421,8 +426,8 @@ fn headers_of(status: u16, response: &Value, management: bool, path: &str) -> Ma
                 add("Location", "The new item's address.");
             }
         }
-        200 if !management && path.starts_with("/delivery/v1/feedback/") => {
-            add("Cache-Control", "Always `private, no-store`.");
+        200 if !management && unvalidated(path) => {
+            add("Cache-Control", "No cache may keep it: `no-store`.");
         }
         200 if !management && path.starts_with("/delivery/") => {
             add("ETag", "A hash of the content, for `If-None-Match`.");

@@ -1,6 +1,7 @@
 //! People who call the API, and what they are answered.
 
 use std::future::IntoFuture;
+use std::io::Read;
 use std::ops::Index;
 use std::pin::Pin;
 
@@ -200,9 +201,24 @@ impl Reply {
     fn read(mut self) -> Self {
         let media_type = self.header("content-type");
         if media_type.contains("json") {
-            self.json = serde_json::from_slice(&self.bytes).unwrap_or_default();
+            self.json = serde_json::from_slice(&self.unpacked()).unwrap_or_default();
         }
         self
+    }
+
+    /// The body without its content coding.
+    pub fn unpacked(&self) -> Vec<u8> {
+        let mut plain = Vec::new();
+        match self.header("content-encoding").as_str() {
+            "br" => brotli::BrotliDecompress(&mut &*self.bytes, &mut plain).expect("brotli"),
+            "gzip" => {
+                _ = flate2::read::GzDecoder::new(&*self.bytes)
+                    .read_to_end(&mut plain)
+                    .expect("gzip")
+            }
+            _ => plain.clone_from(&self.bytes),
+        }
+        plain
     }
 
     /// The status must be this one.
