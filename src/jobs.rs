@@ -10,6 +10,7 @@ use crate::changes;
 use crate::db::{Conn, Tx};
 use crate::error::Result;
 use crate::schema::{audit, idempotency, sessions};
+use crate::search;
 
 /// How often retention looks.
 const EVERY: Duration = Duration::from_secs(600);
@@ -34,6 +35,7 @@ impl Jobs {
 pub fn start(app: State) -> Jobs {
     Jobs(vec![
         tokio::task::spawn(changes::follow::follow(app.clone())),
+        tokio::task::spawn(search::fill(app.clone())),
         tokio::task::spawn(forget(app)),
     ])
 }

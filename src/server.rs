@@ -23,7 +23,9 @@ use crate::db::panic_text;
 use crate::error::{Code, Problem};
 use crate::front::front;
 use crate::request::{self, HeadOnly, RequestId};
-use crate::{articles, auth, captions, changes, docs, feedback, health, images, jobs, media, openapi, site, taxonomy};
+use crate::{
+    articles, auth, captions, changes, docs, feedback, health, images, jobs, media, openapi, search, site, taxonomy,
+};
 
 /// The whole API. Mounting a handler documents it.
 pub fn api(config: &mut ServiceConfig<'_>) {
@@ -31,6 +33,7 @@ pub fn api(config: &mut ServiceConfig<'_>) {
         .service(
             scope("/delivery/v1")
                 .configure(articles::delivery::mount)
+                .configure(search::delivery::mount)
                 .configure(taxonomy::delivery::mount)
                 .configure(feedback::delivery::mount)
                 .configure(changes::delivery::mount)

@@ -1,0 +1,195 @@
+//! The index: what is written when a story is published, and how the newest hits are found. With `db.rs` the only place
+//! that knows which database it is.
+
+use std::collections::HashMap;
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+
+use super::entry::Entry;
+use super::query::Spelling;
+use super::wanted::{GAP, Wanted};
+use crate::db::Conn;
+use crate::error::Result;
+use crate::schema::search_docs;
+use crate::types::Id;
+
+/// What relevance is told by, for one hit.
+#[derive(Debug, Clone, QueryableByName)]
+pub struct Hit {
+    /// Its number; newer stories have higher ones.
+    #[diesel(sql_type = BigInt)]
+    pub row_id: i64,
+    /// The story.
+    #[diesel(sql_type = Text)]
+    pub article_id: String,
+    /// The headline's words.
+    #[diesel(sql_type = Text)]
+    pub title_exact: String,
+    /// The headline's words without accents.
+    #[diesel(sql_type = Text)]
+    pub title_folded: String,
+    /// The lead's words.
+    #[diesel(sql_type = Text)]
+    pub lead_exact: String,
+    /// The lead's words without accents.
+    #[diesel(sql_type = Text)]
+    pub lead_folded: String,
+}
+
+#[derive(QueryableByName)]
+struct Number {
+    #[diesel(sql_type = BigInt)]
+    row_id: i64,
+}
+
+/// Numbers from this one up to that one, both included.
+#[derive(Debug, Clone, Copy)]
+pub struct Span {
+    /// The lowest.
+    pub from: i64,
+    /// The highest.
+    pub to: i64,
+}
+
+/// Every number.
+pub const ALL: Span = Span {
+    from: i64::MIN,
+    to: i64::MAX,
+};
+
+/// Puts a live story into the index, in place of what was there of it.
+pub fn put(conn: &mut Conn, entry: &Entry) -> Result<()> {
+    remove(conn, &entry.article_id)?;
+    let mut row_id = entry.row_id;
+    while search_docs::table.find(row_id).count().get_result::<i64>(conn)? > 0 {
+        row_id += 1;
+    }
+    diesel::insert_into(search_docs::table)
+        .values((
+            search_docs::row_id.eq(row_id),
+            search_docs::article_id.eq(&entry.article_id),
+            search_docs::title_exact.eq(&entry.title_exact),
+            search_docs::title_folded.eq(&entry.title_folded),
+            search_docs::lead_exact.eq(&entry.lead_exact),
+            search_docs::lead_folded.eq(&entry.lead_folded),
+        ))
+        .execute(conn)?;
+    match conn {
+        Conn::Sqlite(conn) => diesel::sql_query("INSERT INTO search_words (rowid, exact, folded) VALUES (?, ?, ?)")
+            .bind::<BigInt, _>(row_id)
+            .bind::<Text, _>(entry.exact.join(" "))
+            .bind::<Text, _>(entry.folded.join(" "))
+            .execute(conn)?,
+        Conn::Postgres(conn) => diesel::sql_query(
+            "INSERT INTO search_words (row_id, exact, folded) VALUES ($1, $2::tsvector, $3::tsvector)",
+        )
+        .bind::<BigInt, _>(row_id)
+        .bind::<Text, _>(vector(&entry.exact))
+        .bind::<Text, _>(vector(&entry.folded))
+        .execute(conn)?,
+    };
+    Ok(())
+}
+
+/// Takes a story out of the index; its words go with its row.
+pub fn remove(conn: &mut Conn, article: &Id) -> Result<()> {
+    diesel::delete(search_docs::table.filter(search_docs::article_id.eq(article))).execute(conn)?;
+    Ok(())
+}
+
+/// Words as a `tsvector`, with their places.
+fn vector(words: &[String]) -> String {
+    let mut places: HashMap<&str, Vec<String>> = HashMap::new();
+    for (place, word) in words.iter().enumerate().filter(|(_, word)| *word != GAP) {
+        places.entry(word).or_default().push((place + 1).to_string());
+    }
+    let lexemes: Vec<String> = places
+        .iter()
+        .map(|(word, places)| format!("'{word}':{}", places.join(",")))
+        .collect();
+    lexemes.join(" ")
+}
+
+const HIT: &str = "d.row_id, d.article_id, d.title_exact, d.title_folded, d.lead_exact, d.lead_folded";
+
+/// The newest hits with what their relevance is told by, newest first.
+pub fn hits(conn: &mut Conn, wanted: &Wanted, spelling: Spelling, span: Span, limit: i64) -> Result<Vec<Hit>> {
+    if !wanted.is_possible() {
+        return Ok(Vec::new());
+    }
+    let numbers = numbers(conn, wanted, spelling, span, true, limit)?;
+    hits_of(conn, &numbers)
+}
+
+/// What the relevance of these is told by, in their order.
+pub fn hits_of(conn: &mut Conn, numbers: &[i64]) -> Result<Vec<Hit>> {
+    let list: Vec<String> = numbers.iter().map(i64::to_string).collect();
+    if list.is_empty() {
+        return Ok(Vec::new());
+    }
+    let query = format!("SELECT {HIT} FROM search_docs d WHERE d.row_id IN ({})", list.join(","));
+    let mut found: Vec<Hit> = diesel::sql_query(query).load(conn)?;
+    let places: HashMap<i64, usize> = numbers
+        .iter()
+        .enumerate()
+        .map(|(place, row_id)| (*row_id, place))
+        .collect();
+    found.sort_by_key(|hit| places.get(&hit.row_id).copied());
+    Ok(found)
+}
+
+/// The numbers of the newest hits (or the oldest) in a span, from that end on.
+pub fn numbers(
+    conn: &mut Conn,
+    wanted: &Wanted,
+    spelling: Spelling,
+    span: Span,
+    newest: bool,
+    limit: i64,
+) -> Result<Vec<i64>> {
+    if !wanted.is_possible() {
+        return Ok(Vec::new());
+    }
+    let order = if newest { "DESC" } else { "ASC" };
+    let rows: Vec<Number> = match conn {
+        Conn::Sqlite(conn) => diesel::sql_query(format!(
+            "SELECT rowid AS row_id FROM search_words WHERE search_words MATCH ? AND rowid BETWEEN ? AND ? \
+             ORDER BY rowid {order} LIMIT ?"
+        ))
+        .bind::<Text, _>(wanted.for_sqlite(spelling))
+        .bind::<BigInt, _>(span.from)
+        .bind::<BigInt, _>(span.to)
+        .bind::<BigInt, _>(limit)
+        .load(conn)?,
+        Conn::Postgres(conn) => {
+            let column = match spelling {
+                Spelling::Exact => "exact",
+                Spelling::Folded => "folded",
+            };
+            // The words lie outside of the rows, so looking at them one by one is what costs: the index must find all
+            // hits first. The planner cannot know that.
+            diesel::connection::SimpleConnection::batch_execute(
+                conn,
+                "SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = on; SET LOCAL jit = off",
+            )?;
+            let rows = diesel::sql_query(format!(
+                "WITH found AS MATERIALIZED (SELECT row_id FROM search_words WHERE {column} @@ $1::tsquery) \
+                 SELECT row_id FROM found WHERE row_id BETWEEN $2 AND $3 ORDER BY row_id {order} LIMIT $4"
+            ))
+            .bind::<Text, _>(wanted.for_postgres())
+            .bind::<BigInt, _>(span.from)
+            .bind::<BigInt, _>(span.to)
+            .bind::<BigInt, _>(limit)
+            .load(conn)?;
+            diesel::connection::SimpleConnection::batch_execute(conn, "SET LOCAL enable_seqscan = on")?;
+            rows
+        }
+    };
+    Ok(rows.into_iter().map(|row| row.row_id).collect())
+}
+
+/// How many hits there are in a span, counted up to a limit.
+pub fn count(conn: &mut Conn, wanted: &Wanted, span: Span, limit: i64) -> Result<i64> {
+    Ok(numbers(conn, wanted, Spelling::Folded, span, true, limit)?.len() as i64)
+}
