@@ -11,6 +11,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use super::highlight::{Highlight, HighlightField, highlight};
 use super::names::named;
 use super::query::{Spelling, Term, parse};
+use super::result::{MatchedAs, SearchResult};
 use super::score::Scorer;
 use super::store::{self, Span};
 use super::wanted::Wanted;
@@ -43,28 +44,6 @@ const COUNTED: i64 = 100_000;
 page_type! {
     /// A page of found stories.
     SearchPage of SearchResult
-}
-
-/// How a story matches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum MatchedAs {
-    /// All words as they were typed, without regard to case.
-    Exact,
-    /// Without regard to accents.
-    Folded,
-}
-
-/// A found story: its summary, and where the words are.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-pub struct SearchResult {
-    /// The story.
-    #[serde(flatten)]
-    pub article: ArticleSummary,
-    /// Short excerpts with what was found, in the story's own spelling.
-    pub highlights: Vec<Highlight>,
-    /// Whether the words are there as they were typed.
-    pub matched_as: MatchedAs,
 }
 
 /// Orders of what is found.
@@ -296,11 +275,8 @@ fn results(conn: &mut Conn, config: &Config, terms: &[Term], found: Vec<Ranked>)
             MatchedAs::Exact => Spelling::Exact,
             MatchedAs::Folded => Spelling::Folded,
         };
-        SearchResult {
-            highlights: highlights(&article, docs.get(&article.id), terms, spelling),
-            matched_as,
-            article,
-        }
+        let highlights = highlights(&article, docs.get(&article.id), terms, spelling);
+        SearchResult::new(article, highlights, matched_as)
     };
     Ok(list.into_iter().map(result).collect())
 }

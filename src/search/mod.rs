@@ -10,6 +10,7 @@ mod fill;
 mod highlight;
 mod names;
 mod query;
+mod result;
 mod score;
 mod store;
 mod wanted;

@@ -99,6 +99,9 @@ management erasePersonalData    own      401 403 403 200
 delivery   listArticles         live     200 200 200 200
 delivery   getArticle           live     200 200 200 200
 delivery   getArticle           own      404 404 404 404
+delivery   listRelated          live     200 200 200 200
+delivery   listRelated          own      404 404 404 404
+delivery   searchArticles       live     200 200 200 200
 delivery   listSections         live     200 200 200 200
 delivery   getSection           live     200 200 200 200
 delivery   getSection           own      404 404 404 404
