@@ -27,12 +27,14 @@ pub fn is_filled() -> bool {
     FILLED.load(Ordering::Acquire)
 }
 
-/// Fills the index piece by piece until nothing is missing.
+/// Fills the index piece by piece, from the newest article on. What is published meanwhile is put in by whoever does it.
 pub async fn fill(app: State) {
+    let mut before = None;
     loop {
-        match app.db.write(piece).await {
-            Ok(0) => break,
-            Ok(_) => {}
+        let from = before.clone();
+        match app.db.write(move |tx| piece(tx, from.as_ref())).await {
+            Ok(None) => break,
+            Ok(last) => before = last,
             Err(problem) => {
                 tracing::error!(cause = %problem, "the search index could not be filled; it is tried again");
                 tokio::time::sleep(PAUSE).await;
@@ -42,21 +44,26 @@ pub async fn fill(app: State) {
     FILLED.store(true, Ordering::Release);
 }
 
-fn piece(tx: &mut Tx<'_>) -> Result<usize> {
+/// Puts in the next stories that are missing; gives the last of them.
+fn piece(tx: &mut Tx<'_>, before: Option<&Id>) -> Result<Option<Id>> {
     // One process at a time; the others wait for it and find less to do.
     crate::db::lock(tx.conn, "search")?;
-    let missing: Vec<Id> = publications::table
+    let mut missing = publications::table
         .left_join(search_docs::table.on(search_docs::article_id.eq(publications::article_id)))
         .filter(publications::state.eq("live"))
         .filter(search_docs::row_id.nullable().is_null())
-        .order(publications::published_ms.desc())
+        .order(publications::article_id.desc())
         .select(publications::article_id)
         .limit(PIECE)
-        .load(tx.conn)?;
+        .into_boxed();
+    if let Some(before) = before {
+        missing = missing.filter(publications::article_id.lt(before));
+    }
+    let missing: Vec<Id> = missing.load(tx.conn)?;
     for id in &missing {
         put_if_live(tx, id)?;
     }
-    Ok(missing.len())
+    Ok(missing.last().cloned())
 }
 
 fn put_if_live(tx: &mut Tx<'_>, id: &Id) -> Result<()> {

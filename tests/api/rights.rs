@@ -291,6 +291,7 @@ async fn ask(desk: &Desk, row: &Row, role: &str) -> Ask {
             url.trim_start_matches(&desk.address()).to_owned()
         }
         Some((start, end)) => format!("{start}/{name}{}", end.split_once('}').map_or("", |(_, rest)| rest)),
+        None if id == "searchArticles" => format!("{path}?q=tin"),
         None => path.to_owned(),
     };
     let mut ask = who.ask(&row.operation.method, &path);
