@@ -20,7 +20,7 @@ use crate::error::{Problem, Result};
 use crate::page::PageInfo;
 use crate::request::{FromParams, Params, PathRef, Query};
 use crate::schema::publications;
-use crate::search::{self, Alternative, Hit, Spelling, Wanted};
+use crate::search::{self, Alternative, Hit, Wanted};
 use crate::types::Id;
 
 /// Stories that are looked at for their likeness: the newest that share something.
@@ -169,7 +169,7 @@ fn most_alike(conn: &mut Conn, of: &PublicationRow, card: &Card) -> Result<Vec<I
     let tags = search::id_marks('t', &card.tag_ids).into_iter().map(Alternative::Mark);
     let mut wanted = Wanted(vec![words.chain(tags).collect()]);
     wanted.any_mark(vec![search::language_mark(&of.language)]);
-    let hits = search::hits(conn, &wanted, Spelling::Folded, search::ALL, COMPARED)?;
+    let hits = search::newest_hits(conn, &wanted, COMPARED)?;
     let ids: Vec<Id> = hits.iter().filter_map(|hit| Id::parse(&hit.article_id)).collect();
     let rows = search::rows_of(conn, &ids)?;
     let mut scored = Vec::new();
@@ -217,8 +217,8 @@ fn shared_pairs(hit: &Hit, pairs: &[Vec<String>]) -> i64 {
         .iter()
         .map(|pair| {
             let needle = format!(" {} ", pair.join(" "));
-            let title = i64::from(hit.title_folded.contains(&needle)) * TITLE_PAIR;
-            title + i64::from(hit.lead_folded.contains(&needle)) * LEAD_PAIR
+            let title = i64::from(hit.title.contains(&needle)) * TITLE_PAIR;
+            title + i64::from(hit.lead.contains(&needle)) * LEAD_PAIR
         })
         .sum()
 }

@@ -124,7 +124,7 @@ struct Ranked {
 
 fn find(conn: &mut Conn, config: &Config, query: &SearchQuery, start: &Start, target: &Target) -> Result<Made> {
     let terms = parse(&query.q);
-    let mut lookup = Lookup::new(conn, query, &terms)?;
+    let lookup = Lookup::new(conn, query, &terms)?;
     let (found, total) = match query.sort {
         SearchSort::Relevance => {
             let all = lookup.by_relevance(conn)?;
@@ -209,25 +209,22 @@ impl<'q> Lookup<'q> {
         Ok(exact.into_iter().collect())
     }
 
-    fn by_relevance(&mut self, conn: &mut Conn) -> Result<Vec<Ranked>> {
-        let hits = store::hits(conn, &self.folded, Spelling::Folded, self.span, RANKED)?;
-        let numbers: Vec<i64> = hits.iter().map(|hit| hit.row_id).collect();
+    fn by_relevance(&self, conn: &mut Conn) -> Result<Vec<Ranked>> {
+        let numbers = store::numbers(conn, &self.folded, Spelling::Folded, self.span, true, RANKED)?;
         let exact = self.exact_of(conn, &numbers)?;
-        let as_exact = Scorer::new(self.terms, Spelling::Exact);
-        let as_folded = Scorer::new(self.terms, Spelling::Folded);
-        let mut ranked: Vec<Ranked> = hits
-            .into_iter()
-            .filter_map(|hit| {
-                let is_exact = exact.contains(&hit.row_id);
-                let scorer = if is_exact { &as_exact } else { &as_folded };
-                Ranked::new(&hit, scorer.score(&hit), is_exact)
-            })
-            .collect();
+        let (exact, folded): (Vec<i64>, Vec<i64>) = numbers.into_iter().partition(|number| exact.contains(number));
+        let mut ranked = Vec::new();
+        for (numbers, spelling) in [(exact, Spelling::Exact), (folded, Spelling::Folded)] {
+            let scorer = Scorer::new(self.terms, spelling);
+            let hits = store::hits_of(conn, &numbers, spelling)?;
+            let one = |hit: &store::Hit| Ranked::new(hit, scorer.score(hit), spelling == Spelling::Exact);
+            ranked.extend(hits.iter().filter_map(one));
+        }
         ranked.sort_by_key(|hit| std::cmp::Reverse((hit.score, hit.row_id)));
         Ok(ranked)
     }
 
-    fn by_date(&mut self, conn: &mut Conn, start: &Start, count: bool) -> Result<(Vec<Ranked>, i64)> {
+    fn by_date(&self, conn: &mut Conn, start: &Start, count: bool) -> Result<(Vec<Ranked>, i64)> {
         let total = match count {
             true => store::count(conn, &self.folded, self.span, COUNTED)?,
             false => 0,
@@ -243,7 +240,10 @@ impl<'q> Lookup<'q> {
         let newest = !start.backwards;
         let numbers = store::numbers(conn, &self.folded, Spelling::Folded, span, newest, start.fetch)?;
         let exact = self.exact_of(conn, &numbers)?;
-        let hits = store::hits_of(conn, &numbers)?;
+        let mut hits = store::hits_of(conn, &numbers, Spelling::Folded)?;
+        if start.backwards {
+            hits.reverse();
+        }
         let ranked = hits
             .iter()
             .filter_map(|hit| Ranked::new(hit, hit.row_id, exact.contains(&hit.row_id)))

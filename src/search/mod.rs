@@ -22,10 +22,11 @@ use crate::db::Conn;
 use crate::error::Result;
 use crate::types::Id;
 
+use query::Spelling;
+
 pub use delivery::rows_of;
 pub use fill::fill;
-pub use query::Spelling;
-pub use store::{ALL, Hit, hits, remove};
+pub use store::{Hit, remove};
 pub use wanted::{Alternative, Wanted, featured_mark, language_mark, source_mark};
 pub use words::words;
 
@@ -33,6 +34,12 @@ pub use words::words;
 pub fn put(conn: &mut Conn, row: &PublicationRow, card: &Card, doc: &Doc) -> Result<()> {
     let entry = entry::entry(&row.article_id, row.published, &row.language, row.featured, card, doc);
     store::put(conn, &entry)
+}
+
+/// The newest stories that match without regard to accents.
+pub fn newest_hits(conn: &mut Conn, wanted: &Wanted, limit: i64) -> Result<Vec<Hit>> {
+    let numbers = store::numbers(conn, wanted, Spelling::Folded, store::ALL, true, limit)?;
+    store::hits_of(conn, &numbers, Spelling::Folded)
 }
 
 /// Gives an answer that was made of the index a short life while the index is still being filled: what it lacks comes

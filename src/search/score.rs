@@ -36,10 +36,11 @@ impl Scorer {
 
     /// The score of a hit that matches in this spelling.
     pub fn score(&self, hit: &Hit) -> i64 {
-        let (base, title, lead) = match self.spelling {
-            Spelling::Exact => (EXACT, &hit.title_exact, &hit.lead_exact),
-            Spelling::Folded => (0, &hit.title_folded, &hit.lead_folded),
+        let base = match self.spelling {
+            Spelling::Exact => EXACT,
+            Spelling::Folded => 0,
         };
+        let Hit { title, lead, .. } = hit;
         let sequence = if self.needles.len() > 1 && title.contains(&self.sequence) {
             TITLE_SEQUENCE
         } else {
@@ -64,33 +65,31 @@ mod tests {
     use super::super::words::{line, words};
     use super::*;
 
-    fn hit(title: &str, lead: &str) -> Hit {
-        let exact = |text: &str| line(words(text).iter().map(|word| word.exact.as_str()));
-        let folded = |text: &str| line(words(text).iter().map(|word| word.folded.as_str()));
-        Hit {
+    fn score(query: &str, spelling: Spelling, title: &str, lead: &str) -> i64 {
+        let spelled = |text: &str| match spelling {
+            Spelling::Exact => line(words(text).iter().map(|word| word.exact.as_str())),
+            Spelling::Folded => line(words(text).iter().map(|word| word.folded.as_str())),
+        };
+        let hit = Hit {
             row_id: 1,
             article_id: String::new(),
-            title_exact: exact(title),
-            title_folded: folded(title),
-            lead_exact: exact(lead),
-            lead_folded: folded(lead),
-        }
+            title: spelled(title),
+            lead: spelled(lead),
+        };
+        Scorer::new(&parse(query), spelling).score(&hit)
     }
 
     #[test]
     fn headline_before_lead_before_the_rest_and_exact_before_all() {
-        let terms = parse("Thái Nguyên");
-        let (exact, folded) = (
-            Scorer::new(&terms, Spelling::Exact),
-            Scorer::new(&terms, Spelling::Folded),
-        );
+        let exact = |title, lead| score("Thái Nguyên", Spelling::Exact, title, lead);
+        let folded = |title, lead| score("Thái Nguyên", Spelling::Folded, title, lead);
         let scores = [
-            exact.score(&hit("Lũ ở Thái Nguyên", "")),
-            exact.score(&hit("Nguyên nhân của Thái", "")),
-            exact.score(&hit("Lũ", "Ở Thái Nguyên")),
-            exact.score(&hit("Lũ", "Nước lên")),
-            folded.score(&hit("Thai Nguyen", "")),
-            folded.score(&hit("Lũ", "")),
+            exact("Lũ ở Thái Nguyên", ""),
+            exact("Nguyên nhân của Thái", ""),
+            exact("Lũ", "Ở Thái Nguyên"),
+            exact("Lũ", "Nước lên"),
+            folded("Thai Nguyen", ""),
+            folded("Lũ", ""),
         ];
         assert!(scores.is_sorted_by(|a, b| a > b), "{scores:?}");
     }

@@ -23,18 +23,12 @@ pub struct Hit {
     /// The story.
     #[diesel(sql_type = Text)]
     pub article_id: String,
-    /// The headline's words.
+    /// The headline's words in one spelling, as a line.
     #[diesel(sql_type = Text)]
-    pub title_exact: String,
-    /// The headline's words without accents.
-    #[diesel(sql_type = Text)]
-    pub title_folded: String,
+    pub title: String,
     /// The lead's words.
     #[diesel(sql_type = Text)]
-    pub lead_exact: String,
-    /// The lead's words without accents.
-    #[diesel(sql_type = Text)]
-    pub lead_folded: String,
+    pub lead: String,
 }
 
 #[derive(QueryableByName)]
@@ -111,32 +105,27 @@ fn vector(words: &[String]) -> String {
     lexemes.join(" ")
 }
 
-const HIT: &str = "d.row_id, d.article_id, d.title_exact, d.title_folded, d.lead_exact, d.lead_folded";
-
-/// The newest hits with what their relevance is told by, newest first.
-pub fn hits(conn: &mut Conn, wanted: &Wanted, spelling: Spelling, span: Span, limit: i64) -> Result<Vec<Hit>> {
-    if !wanted.is_possible() {
+/// What the relevance of these is told by, newest first.
+pub fn hits_of(conn: &mut Conn, numbers: &[i64], spelling: Spelling) -> Result<Vec<Hit>> {
+    if numbers.is_empty() {
         return Ok(Vec::new());
     }
-    let numbers = numbers(conn, wanted, spelling, span, true, limit)?;
-    hits_of(conn, &numbers)
+    let spelling = column(spelling);
+    let list: Vec<String> = numbers.iter().map(i64::to_string).collect();
+    let query = format!(
+        "SELECT row_id, article_id, title_{spelling} AS title, lead_{spelling} AS lead FROM search_docs \
+         WHERE row_id IN ({}) ORDER BY row_id DESC",
+        list.join(",")
+    );
+    Ok(diesel::sql_query(query).load(conn)?)
 }
 
-/// What the relevance of these is told by, in their order.
-pub fn hits_of(conn: &mut Conn, numbers: &[i64]) -> Result<Vec<Hit>> {
-    let list: Vec<String> = numbers.iter().map(i64::to_string).collect();
-    if list.is_empty() {
-        return Ok(Vec::new());
+/// The name that a spelling has in the tables.
+fn column(spelling: Spelling) -> &'static str {
+    match spelling {
+        Spelling::Exact => "exact",
+        Spelling::Folded => "folded",
     }
-    let query = format!("SELECT {HIT} FROM search_docs d WHERE d.row_id IN ({})", list.join(","));
-    let mut found: Vec<Hit> = diesel::sql_query(query).load(conn)?;
-    let places: HashMap<i64, usize> = numbers
-        .iter()
-        .enumerate()
-        .map(|(place, row_id)| (*row_id, place))
-        .collect();
-    found.sort_by_key(|hit| places.get(&hit.row_id).copied());
-    Ok(found)
 }
 
 /// The numbers of the newest hits (or the oldest) in a span, from that end on.
@@ -163,10 +152,7 @@ pub fn numbers(
         .bind::<BigInt, _>(limit)
         .load(conn)?,
         Conn::Postgres(conn) => {
-            let column = match spelling {
-                Spelling::Exact => "exact",
-                Spelling::Folded => "folded",
-            };
+            let column = column(spelling);
             // The words lie outside of the rows, so looking at them one by one is what costs: the index must find all
             // hits first. The planner cannot know that.
             diesel::connection::SimpleConnection::batch_execute(
