@@ -1,6 +1,6 @@
 //! How readers search.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use actix_web::{HttpRequest, HttpResponse, get};
 use diesel::prelude::*;
@@ -198,20 +198,9 @@ impl<'q> Lookup<'q> {
         })
     }
 
-    /// Of these hits, newest first, those that match in the given spelling.
-    fn exact_of(&self, conn: &mut Conn, numbers: &[i64]) -> Result<HashSet<i64>> {
-        let (Some(from), Some(to)) = (numbers.iter().min(), numbers.iter().max()) else {
-            return Ok(HashSet::new());
-        };
-        let span = Span { from: *from, to: *to };
-        let limit = numbers.len() as i64;
-        let exact = store::numbers(conn, &self.exact, Spelling::Exact, span, true, limit)?;
-        Ok(exact.into_iter().collect())
-    }
-
     fn by_relevance(&self, conn: &mut Conn) -> Result<Vec<Ranked>> {
         let numbers = store::numbers(conn, &self.folded, Spelling::Folded, self.span, true, RANKED)?;
-        let exact = self.exact_of(conn, &numbers)?;
+        let exact = store::among(conn, &self.exact, Spelling::Exact, &numbers)?;
         let (exact, folded): (Vec<i64>, Vec<i64>) = numbers.into_iter().partition(|number| exact.contains(number));
         let mut ranked = Vec::new();
         for (numbers, spelling) in [(exact, Spelling::Exact), (folded, Spelling::Folded)] {
@@ -239,7 +228,7 @@ impl<'q> Lookup<'q> {
         }
         let newest = !start.backwards;
         let numbers = store::numbers(conn, &self.folded, Spelling::Folded, span, newest, start.fetch)?;
-        let exact = self.exact_of(conn, &numbers)?;
+        let exact = store::among(conn, &self.exact, Spelling::Exact, &numbers)?;
         let mut hits = store::hits_of(conn, &numbers, Spelling::Folded)?;
         if start.backwards {
             hits.reverse();

@@ -1,8 +1,9 @@
 //! The index: what is written when a story is published, and how the newest hits are found. With `db.rs` the only place
 //! that knows which database it is.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
@@ -153,25 +154,45 @@ pub fn numbers(
         .load(conn)?,
         Conn::Postgres(conn) => {
             let column = column(spelling);
-            // The words lie outside of the rows, so looking at them one by one is what costs: the index must find all
-            // hits first. The planner cannot know that.
-            diesel::connection::SimpleConnection::batch_execute(
-                conn,
-                "SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = on; SET LOCAL jit = off",
+            // The words lie outside of the rows, so looking at them row by row is what costs: the words' own index must
+            // find all hits. The planner cannot know that, so the other ways are closed to it.
+            conn.batch_execute(
+                "SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = off; SET LOCAL jit = off",
             )?;
             let rows = diesel::sql_query(format!(
-                "WITH found AS MATERIALIZED (SELECT row_id FROM search_words WHERE {column} @@ $1::tsquery) \
-                 SELECT row_id FROM found WHERE row_id BETWEEN $2 AND $3 ORDER BY row_id {order} LIMIT $4"
+                "SELECT row_id FROM search_words WHERE {column} @@ $1::tsquery AND row_id + 0 BETWEEN $2 AND $3 \
+                 ORDER BY row_id {order} LIMIT $4"
             ))
             .bind::<Text, _>(wanted.for_postgres())
             .bind::<BigInt, _>(span.from)
             .bind::<BigInt, _>(span.to)
             .bind::<BigInt, _>(limit)
             .load(conn)?;
-            diesel::connection::SimpleConnection::batch_execute(conn, "SET LOCAL enable_seqscan = on")?;
+            conn.batch_execute("SET LOCAL enable_seqscan = on; SET LOCAL enable_indexscan = on")?;
             rows
         }
     };
+    Ok(rows.into_iter().map(|row| row.row_id).collect())
+}
+
+/// Of these numbers, newest first, those that match.
+pub fn among(conn: &mut Conn, wanted: &Wanted, spelling: Spelling, numbers: &[i64]) -> Result<HashSet<i64>> {
+    let (Some(from), Some(to)) = (numbers.iter().min(), numbers.iter().max()) else {
+        return Ok(HashSet::new());
+    };
+    let Conn::Postgres(conn) = conn else {
+        let span = Span { from: *from, to: *to };
+        let found = self::numbers(conn, wanted, spelling, span, true, numbers.len() as i64)?;
+        return Ok(found.into_iter().collect());
+    };
+    // Of common words the few rows are looked at one by one, rare ones are found by the index: the planner knows which.
+    let column = column(spelling);
+    let rows: Vec<Number> = diesel::sql_query(format!(
+        "SELECT row_id FROM search_words WHERE row_id = ANY ($1) AND {column} @@ $2::tsquery"
+    ))
+    .bind::<diesel::sql_types::Array<BigInt>, _>(numbers)
+    .bind::<Text, _>(wanted.for_postgres())
+    .load(conn)?;
     Ok(rows.into_iter().map(|row| row.row_id).collect())
 }
 
