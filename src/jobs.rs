@@ -9,7 +9,7 @@ use crate::app::State;
 use crate::db::{Conn, Tx};
 use crate::error::Result;
 use crate::schema::{audit, idempotency, sessions};
-use crate::{changes, views};
+use crate::{changes, search, views};
 
 /// How often retention looks.
 const EVERY: Duration = Duration::from_secs(600);
@@ -35,6 +35,7 @@ pub fn start(app: State) -> Jobs {
     Jobs(vec![
         tokio::task::spawn(changes::follow::follow(app.clone())),
         tokio::task::spawn(count_views(app.clone())),
+        tokio::task::spawn(search::fill(app.clone())),
         tokio::task::spawn(forget(app)),
     ])
 }

@@ -28,6 +28,7 @@ mod openapi;
 mod page;
 mod request;
 mod schema;
+mod search;
 mod server;
 mod site;
 mod taxonomy;

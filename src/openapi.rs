@@ -255,6 +255,7 @@ const TAGS: &[(&str, &str)] = &[
         "Readers' messages to the newsroom and the newsroom's replies.",
     ),
     ("changes", "What changed for readers, in order, for whoever follows it."),
+    ("search", "Finding stories by their words."),
     ("sections", "Sections of the site."),
     ("tags", "Tags across sections."),
     ("authors", "Who stories are by."),

@@ -349,6 +349,17 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    search_docs (row_id) {
+        row_id -> BigInt,
+        article_id -> Text,
+        title_exact -> Text,
+        title_folded -> Text,
+        lead_exact -> Text,
+        lead_folded -> Text,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     meta,
     counters,
@@ -377,6 +388,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     feedback,
     idempotency,
     audit,
+    search_docs,
 );
 
 diesel::table! {

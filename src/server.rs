@@ -24,7 +24,8 @@ use crate::error::{Code, Problem};
 use crate::front::front;
 use crate::request::{self, HeadOnly, RequestId};
 use crate::{
-    articles, auth, captions, changes, docs, feedback, health, images, jobs, media, openapi, site, taxonomy, views,
+    articles, auth, captions, changes, docs, feedback, health, images, jobs, media, openapi, search, site, taxonomy,
+    views,
 };
 
 /// The whole API. Mounting a handler documents it.
@@ -33,6 +34,7 @@ pub fn api(config: &mut ServiceConfig<'_>) {
         .service(
             scope("/delivery/v1")
                 .configure(articles::delivery::mount)
+                .configure(search::delivery::mount)
                 .configure(taxonomy::delivery::mount)
                 .configure(feedback::delivery::mount)
                 .configure(changes::delivery::mount)

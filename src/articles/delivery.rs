@@ -25,7 +25,10 @@ use crate::{keyset, page_type};
 
 /// Mounts the handlers.
 pub fn mount(config: &mut ServiceConfig<'_>) {
-    config.service(list_articles).service(get_article);
+    config
+        .service(list_articles)
+        .service(super::related::list_related)
+        .service(get_article);
 }
 
 page_type! {

@@ -12,6 +12,7 @@ use crate::db::Conn;
 use crate::error::Result;
 use crate::request::{FromParams, Params, invalid};
 use crate::schema::{publication_authors, publication_tags, publications};
+use crate::search;
 use crate::taxonomy::{self, Kind};
 use crate::text::fold;
 use crate::types::{Id, Time};
@@ -89,6 +90,13 @@ impl ArticleFilters {
     }
 }
 
+impl ArticleFilters {
+    /// From when on and until when.
+    pub fn times(&self) -> (Option<Time>, Option<Time>) {
+        (self.published_after, self.published_before)
+    }
+}
+
 /// Filters with the ids of what they name.
 pub struct Resolved<'f> {
     filters: &'f ArticleFilters,
@@ -146,6 +154,34 @@ impl Resolved<'_> {
     /// The languages that stories must be in; none when all pass.
     pub fn languages(&self) -> Option<&[String]> {
         (!self.filters.language.is_empty()).then_some(self.filters.language.as_slice())
+    }
+
+    /// The same for the search index, but for the times: of each group of marks a story has one.
+    pub fn marks(&self) -> Vec<Vec<String>> {
+        let filters = self.filters;
+        let mut groups = Vec::new();
+        for (is_asked, letter, ids) in [
+            (!filters.id.is_empty(), 'a', &filters.id),
+            (!filters.section.is_empty(), 's', &self.sections),
+            (!filters.tag.is_empty(), 't', &self.tags),
+            (!filters.author.is_empty(), 'u', &self.authors),
+        ] {
+            if is_asked {
+                groups.push(search::id_marks(letter, ids));
+            }
+        }
+        if !filters.language.is_empty() {
+            groups.push(
+                filters
+                    .language
+                    .iter()
+                    .map(|language| search::language_mark(language))
+                    .collect(),
+            );
+        }
+        groups.extend(filters.source.iter().map(|source| vec![search::source_mark(source)]));
+        groups.extend(filters.featured.map(|featured| vec![search::featured_mark(featured)]));
+        groups
     }
 
     /// The purge keys of a list of these stories.

@@ -7,6 +7,7 @@ pub mod listing;
 pub mod management;
 pub mod publication;
 pub mod record;
+mod related;
 pub mod store;
 
 use serde::{Deserialize, Serialize};

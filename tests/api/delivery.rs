@@ -19,6 +19,7 @@ fn addresses(id: &str, slug: &str) -> Vec<String> {
         "/articles?tag=chim",
         "/articles?author=chim",
         "/articles?source=canary",
+        "/search?q=canar",
     ]
     .map(str::to_owned)
     .into();
@@ -26,6 +27,7 @@ fn addresses(id: &str, slug: &str) -> Vec<String> {
         list.push(format!("/articles/{name}"));
         list.push(format!("/articles/{name}?include=html,markdown,text"));
         list.push(format!("/articles/{name}/feedback"));
+        list.push(format!("/articles/{name}/related?by=topic"));
     }
     list.push(format!("/articles?id={id}"));
     list

@@ -99,6 +99,9 @@ management erasePersonalData    own      401 403 403 200
 delivery   listArticles         live     200 200 200 200
 delivery   getArticle           live     200 200 200 200
 delivery   getArticle           own      404 404 404 404
+delivery   listRelated          live     200 200 200 200
+delivery   listRelated          own      404 404 404 404
+delivery   searchArticles       live     200 200 200 200
 delivery   listSections         live     200 200 200 200
 delivery   getSection           live     200 200 200 200
 delivery   getSection           own      404 404 404 404
@@ -293,6 +296,7 @@ async fn ask(desk: &Desk, row: &Row, role: &str) -> Ask {
             url.trim_start_matches(&desk.address()).to_owned()
         }
         Some((start, end)) => format!("{start}/{name}{}", end.split_once('}').map_or("", |(_, rest)| rest)),
+        None if id == "searchArticles" => format!("{path}?q=tin"),
         None => path.to_owned(),
     };
     let mut ask = who.ask(&row.operation.method, &path);
