@@ -90,6 +90,8 @@ pub enum Counted {
 /// The digests of one shard, in two generations: the older one is dropped whole.
 struct Readers {
     salt: [u8; 16],
+    /// Yesterday's salt and when it ended: for half an hour more it tells who comes again.
+    ended: Option<([u8; 16], i64)>,
     day: i64,
     young: HashMap<u64, i64>,
     old: HashMap<u64, i64>,
@@ -100,6 +102,7 @@ impl Readers {
     fn new() -> Self {
         Self {
             salt: [0; 16],
+            ended: None,
             day: i64::MIN,
             young: HashMap::new(),
             old: HashMap::new(),
@@ -107,15 +110,15 @@ impl Readers {
         }
     }
 
-    /// A new salt a day makes yesterday's digests worthless, so they go with it.
+    /// A new salt each day, the old one gone half an hour later: nobody can be followed from one day to the next.
     fn keep_fresh(&mut self, now: i64) {
         let day = now.div_euclid(DAY);
         if day != self.day {
-            *self = Self::new();
+            self.ended = (self.day != i64::MIN).then_some((self.salt, now));
             self.day = day;
-            self.young_since = now;
             rand::rng().fill_bytes(&mut self.salt);
         }
+        self.ended = self.ended.filter(|(_, since)| (0..ONCE_IN).contains(&(now - since)));
         let full = self.young.len() >= REMEMBERED / SHARDS / 2;
         if full || now - self.young_since > ONCE_IN || now < self.young_since {
             self.old = mem::take(&mut self.young);
@@ -123,13 +126,18 @@ impl Readers {
         }
     }
 
-    fn is_new(&mut self, digest: u64, now: i64) -> bool {
-        let seen = self.young.get(&digest).or_else(|| self.old.get(&digest));
-        // A clock that was set back makes no view a repeat for ever.
-        if seen.is_some_and(|seen| (0..ONCE_IN).contains(&(now - seen))) {
+    /// Whether this reader has not been here for half an hour; `digest` names the reader under a salt.
+    fn is_new(&mut self, digest: impl Fn(&[u8; 16]) -> u64, now: i64) -> bool {
+        let seen = |digest: &u64| {
+            let at = self.young.get(digest).or_else(|| self.old.get(digest));
+            // A clock that was set back makes no view a repeat for ever.
+            at.is_some_and(|at| (0..ONCE_IN).contains(&(now - at)))
+        };
+        let today = digest(&self.salt);
+        if seen(&today) || self.ended.is_some_and(|(salt, _)| seen(&digest(&salt))) {
             return false;
         }
-        self.young.insert(digest, now);
+        self.young.insert(today, now);
         true
     }
 }
@@ -150,12 +158,11 @@ impl Views {
         let Some(browser) = browser.filter(|browser| !robots::is_robot(browser)) else {
             return Counted::Robot;
         };
-        let shard = usize::from(article.as_bytes()[15]) % SHARDS;
+        let shard = shard_of(article, address);
         let new = {
             let mut readers = locked(&self.readers[shard]);
             readers.keep_fresh(now.ms());
-            let digest = digest(&readers.salt, article, address, browser);
-            readers.is_new(digest, now.ms())
+            readers.is_new(|salt| digest(salt, article, address, browser), now.ms())
         };
         if !new {
             return Counted::Again;
@@ -188,6 +195,15 @@ impl Views {
         all.sort_unstable();
         all
     }
+}
+
+/// Readers of one story are spread over all shards.
+fn shard_of(article: Uuid, address: IpAddr) -> usize {
+    let last = match network(address) {
+        IpAddr::V4(ip) => ip.octets()[3],
+        IpAddr::V6(ip) => ip.octets()[7],
+    };
+    usize::from(article.as_bytes()[15] ^ last) % SHARDS
 }
 
 /// 64 bits of SHA-256: among all readers that are remembered, two are taken for one about once in ten million years.
@@ -244,15 +260,16 @@ mod tests {
     #[test]
     fn a_new_day_has_a_new_salt() {
         let mut readers = Readers::new();
+        let digest = |salt: &[u8; 16]| u64::from(salt[0]) << 8 | u64::from(salt[1]);
         readers.keep_fresh(DAY - 1);
-        let (first, digest) = (readers.salt, 7);
+        let first = readers.salt;
         assert!(readers.is_new(digest, DAY - 1));
         readers.keep_fresh(DAY);
         assert_ne!(readers.salt, first);
-        assert!(
-            readers.young.is_empty() && readers.old.is_empty(),
-            "yesterday's digests are gone"
-        );
+        assert!(!readers.is_new(digest, DAY), "midnight makes nobody new");
+        readers.keep_fresh(DAY + ONCE_IN);
+        assert_eq!(readers.ended, None, "yesterday's salt is gone");
+        assert!(readers.is_new(digest, DAY + ONCE_IN));
     }
 
     #[test]
@@ -260,7 +277,7 @@ mod tests {
         let mut readers = Readers::new();
         for n in 0..(2 * REMEMBERED / SHARDS) as u64 {
             readers.keep_fresh(1000);
-            assert!(readers.is_new(n, 1000));
+            assert!(readers.is_new(|_| n, 1000));
         }
         assert!(readers.young.len() + readers.old.len() <= REMEMBERED / SHARDS);
     }
