@@ -128,7 +128,7 @@ newsroom_tests! {
             while !ended.load(Ordering::Relaxed) {
                 n += 1;
                 let at = n % stories;
-                let query = if n % 3 == 0 { "?include=text" } else { "" };
+                let query = if n.is_multiple_of(3) { "?include=text" } else { "" };
                 let reply = desk.as_reader().get(&format!("/articles/{}{query}", made[at].id())).await.is(200);
                 let version = number(&reply);
                 assert!(version >= newest[at], "story {at}: {version} after {}", newest[at]);
