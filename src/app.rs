@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use actix_web::web;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::auth::passwords::Hashing;
 use crate::auth::tokens::Keys;
+use crate::cache::Cache;
 use crate::config::Config;
 use crate::db::{self, Db};
 use crate::idempotency::InFlight;
 use crate::limits::Limits;
 use crate::media::MediaStore;
+use crate::views::Views;
 
 /// The state, as handlers take it.
 pub type State = web::Data<App>;
@@ -36,7 +38,18 @@ pub struct App {
     pub decoding: Arc<Semaphore>,
     /// One upload that is decoded or waits for it per permit; when none is left, uploads are refused for now.
     pub uploads: Arc<Semaphore>,
+    /// Delivery's answers, rendered.
+    pub cache: Cache,
+    /// How often stories are opened.
+    pub views: Views,
+    /// One open stream of changes per permit.
+    pub streams: Arc<Semaphore>,
+    /// Turns true when the program is asked to stop, for what would go on for ever.
+    pub stopping: watch::Sender<bool>,
 }
+
+/// Streams of changes that may be open at once; each holds a connection and a few KiB.
+const STREAMS: usize = 1000;
 
 /// Uploads that may wait for a decoder; each holds a spooled file and no memory.
 const WAITING_UPLOADS: usize = 32;
@@ -59,6 +72,10 @@ impl App {
             hashing: Hashing::new(cores),
             decoding: Arc::new(Semaphore::new(cores)),
             uploads: Arc::new(Semaphore::new(cores + WAITING_UPLOADS)),
+            cache: Cache::new(config.cache_bytes),
+            views: Views::new(),
+            streams: Arc::new(Semaphore::new(STREAMS)),
+            stopping: watch::channel(false).0,
             db,
             media,
             config,

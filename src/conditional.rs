@@ -3,12 +3,13 @@
 use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
-use actix_web::http::header;
+use actix_web::http::header::{self, HeaderMap};
 use actix_web::{FromRequest, HttpRequest, HttpResponse};
 use serde::Serialize;
 
+use crate::cache::Entry;
 use crate::error::{Code, Problem, Result};
-use crate::request::{hash, stray, unknown_parameter};
+use crate::request::{stray, unknown_parameter};
 use crate::types::Time;
 
 /// What the caller says about the version they mean.
@@ -151,6 +152,8 @@ pub struct Made {
 pub enum Lifetime {
     /// Until one of its purge keys changes; caches elsewhere keep it for [`PUBLIC`].
     Followed,
+    /// Until anything changes; caches elsewhere ask each time whether it still holds.
+    Revalidated,
     /// It changes with time alone: so many seconds.
     Seconds(u32),
 }
@@ -160,6 +163,7 @@ impl Lifetime {
     pub fn cache_control(self) -> String {
         match self {
             Self::Followed => PUBLIC.to_owned(),
+            Self::Revalidated => "public, no-cache".to_owned(),
             Self::Seconds(seconds) => format!("public, max-age={seconds}"),
         }
     }
@@ -184,71 +188,29 @@ impl Made {
     }
 }
 
-/// Most bytes of `Surrogate-Key`.
-const KEYS_LIMIT: usize = 2048;
-
-/// Answers a delivery read: validators, cache headers, 304 when the reader has it already.
+/// Answers with something that no change of the public truth touches: validators, cache headers, 304.
 pub fn deliver(req: &HttpRequest, made: Made) -> HttpResponse {
-    // The tag names the bytes and the coding they are sent in; today's only coding is identity.
-    let tag = format!("\"{}-i\"", &hash(&made.body)[..22]);
-    let now = Time::now();
-    // Within a second a date cannot tell two versions apart, and HTTP has no dates before 1970.
-    let modified = made
-        .last_modified
-        .filter(|time| time.ms() >= 0 && now.ms() - time.ms() >= 1000);
-    let mut response = if is_fresh(req, &tag, modified) {
-        HttpResponse::NotModified()
-    } else {
-        HttpResponse::Ok()
-    };
-    response
-        .insert_header((header::ETAG, tag))
-        .insert_header((header::CACHE_CONTROL, made.lifetime.cache_control()))
-        .insert_header((header::VARY, "Accept-Encoding"));
-    if let Some(time) = modified {
-        response.insert_header((header::LAST_MODIFIED, httpdate::fmt_http_date(time.to_chrono().into())));
-    }
-    // The site's settings are part of every answer, so its key comes first and is never cut off.
-    let keys = std::iter::once("site".to_owned()).chain(made.keys);
-    response.insert_header(("Surrogate-Key", surrogate_keys(keys)));
-    if let Some(link) = made.link {
-        response.insert_header((header::LINK, link));
-    }
-    response.content_type(made.media_type).body(made.body)
-}
-
-fn surrogate_keys(keys: impl Iterator<Item = String>) -> String {
-    let mut line = String::new();
-    for key in keys {
-        if line.len() + key.len() + 1 > KEYS_LIMIT {
-            break;
-        }
-        if !line.split(' ').any(|known| known == key) {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(&key);
-        }
-    }
-    line
+    Entry::new(made, 0, Vec::new(), false).answer(req.head()).into()
 }
 
 /// RFC 9110 §13.2.2: `If-None-Match` decides when it is there, by weak comparison; else `If-Modified-Since`.
-fn is_fresh(req: &HttpRequest, tag: &str, modified: Option<Time>) -> bool {
-    let hash_of = |tag: &str| tag.trim_matches('"').rsplit_once('-').map(|(hash, _)| hash.to_owned());
-    let mut lines = req.headers().get_all(header::IF_NONE_MATCH).peekable();
+pub fn is_fresh(headers: &HeaderMap, hash: &str, modified: Option<Time>) -> bool {
+    let mut lines = headers.get_all(header::IF_NONE_MATCH).peekable();
     if lines.peek().is_some() {
-        let ours = hash_of(tag);
         let mut tags = lines
             .filter_map(|line| line.to_str().ok())
             .flat_map(|line| line.split(','));
         return tags.any(|given| {
             let given = given.trim().trim_start_matches("W/");
-            given == "*" || hash_of(given) == ours
+            // The coding that the tag ends with does not matter: it is the same content.
+            given == "*"
+                || given
+                    .trim_matches('"')
+                    .rsplit_once('-')
+                    .is_some_and(|(given, _)| given == hash)
         });
     }
-    let since = req
-        .headers()
+    let since = headers
         .get(header::IF_MODIFIED_SINCE)
         .and_then(|value| value.to_str().ok());
     match (since.and_then(|text| httpdate::parse_http_date(text).ok()), modified) {

@@ -60,6 +60,8 @@ pub struct Config {
     pub rate_limits: bool,
     /// `AUTO_MIGRATE`: whether commands bring the schema up to date first.
     pub auto_migrate: bool,
+    /// `CACHE_MIB`: how much memory rendered answers may take, in bytes.
+    pub cache_bytes: u64,
     /// `FEEDBACK_RETENTION_DAYS`: after so many days a sender's details are removed.
     pub feedback_retention_days: i64,
     /// `LOG`: what is logged, such as `info` or `newsdesk=debug`.
@@ -134,6 +136,10 @@ impl Config {
         if !(1..=36_500).contains(&feedback_retention_days) {
             errors.push("FEEDBACK_RETENTION_DAYS must be a number of days from 1 to 36500".into());
         }
+        let cache_mib: u64 = text("CACHE_MIB", "32").parse().unwrap_or(u64::MAX);
+        if cache_mib > 1024 * 1024 {
+            errors.push("CACHE_MIB must be a number of mebibytes from 0 to 1048576".into());
+        }
         let site_name = text("SITE_NAME", "newsdesk");
         let media_url = text("MEDIA_URL", "file://data/media");
         let log = text("LOG", "info");
@@ -155,6 +161,7 @@ impl Config {
                 cors_origins,
                 rate_limits,
                 auto_migrate,
+                cache_bytes: cache_mib << 20,
                 feedback_retention_days,
                 log,
             })

@@ -20,7 +20,7 @@ use diesel::sql_types::{BigInt, Text};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::changes::Change;
+use crate::changes::{self, Change, Recorded, Truth};
 use crate::error::{Code, Problem, Result};
 use crate::types::Time;
 
@@ -93,8 +93,14 @@ impl Tx<'_> {
     }
 }
 
+/// What a piece of work came to: its answer, and the public changes that are applied once it is committed.
+struct Written<T> {
+    value: T,
+    changes: Vec<Arc<Recorded>>,
+}
+
 /// Runs one piece of work inside an open transaction or savepoint.
-fn run<T>(conn: &mut Conn, work: &mut impl FnMut(&mut Tx<'_>) -> Result<T>) -> Result<T> {
+fn run<T>(conn: &mut Conn, work: &mut impl FnMut(&mut Tx<'_>) -> Result<T>) -> Result<Written<T>> {
     let mut tx = Tx {
         conn,
         now: Time::now(),
@@ -103,8 +109,8 @@ fn run<T>(conn: &mut Conn, work: &mut impl FnMut(&mut Tx<'_>) -> Result<T>) -> R
     let result = std::panic::catch_unwind(AssertUnwindSafe(|| {
         let value = work(&mut tx)?;
         let changes = std::mem::take(&mut tx.changes);
-        crate::changes::flush(tx.conn, changes, tx.now)?;
-        Ok(value)
+        let changes = changes::flush(tx.conn, changes, tx.now)?;
+        Ok(Written { value, changes })
     }));
     result.unwrap_or_else(|panic| Err(Problem::internal(format!("a write panicked: {}", panic_text(&*panic)))))
 }
@@ -122,6 +128,7 @@ pub struct Db {
     pool: Pool<Opener>,
     permits: Arc<Semaphore>,
     writer: Option<SyncSender<Box<dyn Work>>>,
+    truth: Arc<Truth>,
 }
 
 impl Db {
@@ -139,19 +146,27 @@ impl Db {
             .test_on_check_out(!location.is_sqlite())
             .connection_timeout(ACQUIRE)
             .build_unchecked(opener);
+        let mut first = pool
+            .get()
+            .map_err(|error| format!("The database cannot be opened: {error}"))?;
+        let head = changes::head(&mut first.conn).map_err(|problem| problem.to_string())?;
+        drop(first);
+        let truth = Arc::new(Truth::new(head));
         let writer = match location {
-            Location::Sqlite(_) => Some(start_writer(location.clone())?),
+            Location::Sqlite(_) => Some(start_writer(location.clone(), Arc::clone(&truth))?),
             Location::Postgres(_) => None,
         };
-        let db = Self {
+        Ok(Self {
             pool,
             permits: Arc::new(Semaphore::new(size)),
             writer,
-        };
-        db.pool
-            .get()
-            .map_err(|error| format!("The database cannot be opened: {error}"))?;
-        Ok(db)
+            truth,
+        })
+    }
+
+    /// What this process knows of the public truth.
+    pub fn truth(&self) -> &Arc<Truth> {
+        &self.truth
     }
 
     /// Runs queries in one snapshot of the database, off the async threads.
@@ -182,7 +197,8 @@ impl Db {
         F: FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
     {
         let Some(writer) = &self.writer else {
-            return self.blocking(move |open| postgres_write(open, &mut work)).await;
+            let truth = Arc::clone(&self.truth);
+            return self.blocking(move |open| postgres_write(open, &truth, &mut work)).await;
         };
         let (reply, answer) = oneshot::channel();
         match writer.try_send(Box::new(Task {
@@ -225,7 +241,7 @@ fn overloaded(cause: impl std::fmt::Display) -> Problem {
         .because(cause)
 }
 
-fn postgres_write<T>(open: &mut Open, work: &mut impl FnMut(&mut Tx<'_>) -> Result<T>) -> Result<T> {
+fn postgres_write<T>(open: &mut Open, truth: &Truth, work: &mut impl FnMut(&mut Tx<'_>) -> Result<T>) -> Result<T> {
     let mut tries = 0;
     loop {
         tries += 1;
@@ -234,7 +250,13 @@ fn postgres_write<T>(open: &mut Open, work: &mut impl FnMut(&mut Tx<'_>) -> Resu
             open.conn.batch_execute("COMMIT")?;
             Ok(value)
         });
-        let Err(problem) = result else { return result };
+        let problem = match result {
+            Ok(written) => {
+                truth.apply(&written.changes);
+                return Ok(written.value);
+            }
+            Err(problem) => problem,
+        };
         if open.conn.batch_execute("ROLLBACK").is_err() {
             open.broken = true;
             return Err(problem);
@@ -248,12 +270,12 @@ fn postgres_write<T>(open: &mut Open, work: &mut impl FnMut(&mut Tx<'_>) -> Resu
 /// A task for the writer whose result type is hidden.
 trait Work: Send {
     fn run(&mut self, conn: &mut Conn) -> bool;
-    fn answer(self: Box<Self>, committed: Result<(), &Problem>);
+    fn answer(self: Box<Self>, committed: Result<(), &Problem>, truth: &Truth);
 }
 
 struct Task<T, F> {
     work: F,
-    result: Option<Result<T>>,
+    result: Option<Result<Written<T>>>,
     reply: Option<oneshot::Sender<Result<T>>>,
 }
 
@@ -265,10 +287,14 @@ impl<T: Send, F: FnMut(&mut Tx<'_>) -> Result<T> + Send> Work for Task<T, F> {
         good
     }
 
-    fn answer(mut self: Box<Self>, committed: Result<(), &Problem>) {
+    fn answer(mut self: Box<Self>, committed: Result<(), &Problem>, truth: &Truth) {
         let result = match (self.result.take(), committed) {
             (Some(Ok(_)) | None, Err(problem)) => Err(problem.copy()),
-            (Some(result), _) => result,
+            (Some(Ok(written)), Ok(())) => {
+                truth.apply(&written.changes);
+                Ok(written.value)
+            }
+            (Some(Err(problem)), _) => Err(problem),
             (None, Ok(())) => Err(Problem::internal("a task was never run")),
         };
         if let Some(reply) = self.reply.take() {
@@ -278,7 +304,7 @@ impl<T: Send, F: FnMut(&mut Tx<'_>) -> Result<T> + Send> Work for Task<T, F> {
     }
 }
 
-fn start_writer(location: Location) -> Result<SyncSender<Box<dyn Work>>, String> {
+fn start_writer(location: Location, truth: Arc<Truth>) -> Result<SyncSender<Box<dyn Work>>, String> {
     let opener = Opener {
         location,
         read_only: false,
@@ -289,12 +315,12 @@ fn start_writer(location: Location) -> Result<SyncSender<Box<dyn Work>>, String>
     let (sender, receiver) = sync_channel(QUEUE);
     std::thread::Builder::new()
         .name("writer".into())
-        .spawn(move || write_groups(&opener, conn, &receiver))
+        .spawn(move || write_groups(&opener, conn, &receiver, &truth))
         .map_err(|error| format!("The writer cannot be started: {error}"))?;
     Ok(sender)
 }
 
-fn write_groups(opener: &Opener, conn: Conn, tasks: &Receiver<Box<dyn Work>>) {
+fn write_groups(opener: &Opener, conn: Conn, tasks: &Receiver<Box<dyn Work>>, truth: &Truth) {
     let mut conn = Some(conn);
     while let Ok(first) = tasks.recv() {
         let mut group = vec![first];
@@ -304,11 +330,11 @@ fn write_groups(opener: &Opener, conn: Conn, tasks: &Receiver<Box<dyn Work>>) {
             group.push(next);
         }
         let Err(problem) = commit_group(opener, &mut conn, &mut group) else {
-            group.into_iter().for_each(|task| task.answer(Ok(())));
+            group.into_iter().for_each(|task| task.answer(Ok(()), truth));
             continue;
         };
         if group.len() == 1 {
-            group.into_iter().for_each(|task| task.answer(Err(&problem)));
+            group.into_iter().for_each(|task| task.answer(Err(&problem), truth));
             continue;
         }
         tracing::warn!(cause = %problem, tasks = group.len(), "a group of writes was undone; running them one by one");
@@ -317,7 +343,7 @@ fn write_groups(opener: &Opener, conn: Conn, tasks: &Receiver<Box<dyn Work>>) {
             let outcome = commit_group(opener, &mut conn, &mut alone);
             alone
                 .into_iter()
-                .for_each(|task| task.answer(outcome.as_ref().copied()));
+                .for_each(|task| task.answer(outcome.as_ref().copied(), truth));
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::app::State;
 use crate::db::{Conn, Tx};
 use crate::error::Result;
 use crate::schema::{audit, idempotency, sessions};
+use crate::{changes, views};
 
 /// How often retention looks.
 const EVERY: Duration = Duration::from_secs(600);
@@ -16,34 +17,66 @@ const EVERY: Duration = Duration::from_secs(600);
 const PIECE: i64 = 500;
 
 /// The running jobs.
-pub struct Jobs(JoinHandle<()>);
+pub struct Jobs(Vec<JoinHandle<()>>);
 
 impl Jobs {
     /// Ends them.
     pub async fn stop(self) {
-        self.0.abort();
-        // Aborting is the expected end.
-        let _ = self.0.await;
+        for job in self.0 {
+            job.abort();
+            // Aborting is the expected end.
+            let _ = job.await;
+        }
     }
 }
 
 /// Starts the jobs on the current runtime.
 pub fn start(app: State) -> Jobs {
-    Jobs(tokio::task::spawn(async move {
-        loop {
-            if let Err(problem) = retention(&app).await {
-                tracing::error!(cause = %problem, "retention failed; it is tried again later");
+    Jobs(vec![
+        tokio::task::spawn(changes::follow::follow(app.clone())),
+        tokio::task::spawn(count_views(app.clone())),
+        tokio::task::spawn(forget(app)),
+    ])
+}
+
+/// How often views are written: what a crash loses.
+const FLUSH: Duration = Duration::from_secs(5);
+
+/// Writes views, and keeps the sums over the windows right.
+async fn count_views(app: State) {
+    let mut failing = false;
+    loop {
+        let done = async {
+            while app.db.write(views::store::roll).await? {}
+            views::store::flush(&app, &app.views).await
+        };
+        match done.await {
+            Ok(()) => failing = false,
+            Err(problem) if !failing => {
+                failing = true;
+                tracing::error!(cause = %problem, "views cannot be written; they are kept and tried again");
             }
-            app.limits.sweep();
-            tokio::time::sleep(EVERY).await;
+            Err(_) => {}
         }
-    }))
+        tokio::time::sleep(FLUSH).await;
+    }
+}
+
+async fn forget(app: State) {
+    loop {
+        if let Err(problem) = retention(&app).await {
+            tracing::error!(cause = %problem, "retention failed; it is tried again later");
+        }
+        app.limits.sweep();
+        tokio::time::sleep(EVERY).await;
+    }
 }
 
 /// How long the audit trail is kept.
 const AUDIT_SECONDS: i64 = 2 * 365 * 24 * 3600;
 
-/// Removes idempotency keys after 24 hours, sessions after their end, audit lines after two years, and readers' details after the configured time.
+/// Removes idempotency keys after 24 hours, sessions after their end, audit lines after two years,
+/// readers' details after the configured time, and changes that newer ones have superseded.
 async fn retention(app: &State) -> Result<()> {
     loop {
         if app.db.write(forget_piece).await? < PIECE {
@@ -51,6 +84,12 @@ async fn retention(app: &State) -> Result<()> {
         }
     }
     while crate::feedback::forget_senders(app, PIECE).await? == PIECE {}
+    while app
+        .db
+        .write(|tx| changes::retention::forget_superseded(tx, PIECE))
+        .await?
+        == PIECE
+    {}
     Ok(())
 }
 

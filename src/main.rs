@@ -16,6 +16,7 @@ mod demo;
 mod docs;
 mod error;
 mod feedback;
+mod front;
 mod health;
 mod idempotency;
 mod images;
@@ -33,6 +34,7 @@ mod taxonomy;
 mod telemetry;
 mod text;
 mod types;
+mod views;
 
 fn main() -> std::process::ExitCode {
     cli::main()

@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 use serde_json::{Map, Value, json};
-use utoipa::OpenApi as _;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{OpenApi as _, PartialSchema};
 use utoipa_actix_web::AppExt;
 
 use crate::error::{FieldError, ProblemSchema, UsedBy};
@@ -142,6 +143,19 @@ fn make() -> Documents {
     }
 }
 
+/// One object schema with the properties of two: what `#[serde(flatten)]` sends, flat for whoever generates types.
+pub fn merged<A: PartialSchema, B: PartialSchema>() -> RefOr<Schema> {
+    match (A::schema(), B::schema()) {
+        (RefOr::T(Schema::Object(mut first)), RefOr::T(Schema::Object(second))) => {
+            first.properties.extend(second.properties);
+            first.required.extend(second.required);
+            first.description = second.description;
+            first.into()
+        }
+        (other, _) => other,
+    }
+}
+
 fn object(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
     value.as_object().into_iter().flatten()
 }
@@ -240,6 +254,7 @@ const TAGS: &[(&str, &str)] = &[
         "feedback",
         "Readers' messages to the newsroom and the newsroom's replies.",
     ),
+    ("changes", "What changed for readers, in order, for whoever follows it."),
     ("sections", "Sections of the site."),
     ("tags", "Tags across sections."),
     ("authors", "Who stories are by."),

@@ -378,3 +378,31 @@ diesel::allow_tables_to_appear_in_same_query!(
     idempotency,
     audit,
 );
+
+diesel::table! {
+    view_hours (article_id, hour) {
+        article_id -> Text,
+        hour -> BigInt,
+        n -> BigInt,
+    }
+}
+
+diesel::table! {
+    view_totals (article_id) {
+        article_id -> Text,
+        h24 -> BigInt,
+        d7 -> BigInt,
+        d30 -> BigInt,
+        total -> BigInt,
+    }
+}
+
+diesel::table! {
+    view_flushes (instance) {
+        instance -> Text,
+        flush_no -> BigInt,
+        at_ms -> BigInt,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(publications, view_totals);

@@ -21,8 +21,11 @@ use crate::auth::Caller;
 use crate::config::Config;
 use crate::db::panic_text;
 use crate::error::{Code, Problem};
+use crate::front::front;
 use crate::request::{self, HeadOnly, RequestId};
-use crate::{articles, auth, captions, docs, feedback, health, images, jobs, media, openapi, site, taxonomy};
+use crate::{
+    articles, auth, captions, changes, docs, feedback, health, images, jobs, media, openapi, site, taxonomy, views,
+};
 
 /// The whole API. Mounting a handler documents it.
 pub fn api(config: &mut ServiceConfig<'_>) {
@@ -32,6 +35,8 @@ pub fn api(config: &mut ServiceConfig<'_>) {
                 .configure(articles::delivery::mount)
                 .configure(taxonomy::delivery::mount)
                 .configure(feedback::delivery::mount)
+                .configure(changes::delivery::mount)
+                .configure(views::delivery::mount)
                 .configure(site::mount_delivery),
         )
         .service(
@@ -53,7 +58,7 @@ pub fn api(config: &mut ServiceConfig<'_>) {
 /// Longest request target, in bytes.
 const URL_LIMIT: usize = 8 * 1024;
 /// Longest request head, in bytes.
-const HEAD_LIMIT: usize = 16 * 1024;
+pub const HEAD_LIMIT: usize = 16 * 1024;
 /// How long a graceful stop waits for running requests, in seconds.
 const DRAIN_SECONDS: u64 = 25;
 
@@ -73,7 +78,7 @@ pub async fn serve(app: App, ready: impl FnOnce(&Config)) -> Result<(), String> 
     let shared = state.clone();
     let mut server = HttpServer::new(move || {
         let cors = shared.clone();
-        actix_web::App::new()
+        let application = actix_web::App::new()
             .app_data(shared.clone())
             .into_utoipa_app()
             .configure(api)
@@ -82,7 +87,8 @@ pub async fn serve(app: App, ready: impl FnOnce(&Config)) -> Result<(), String> 
             .default_service(web::to(nothing_here))
             .wrap(from_fn(options))
             .wrap(cors_rules(&cors.config))
-            .wrap(from_fn(surround))
+            .wrap(from_fn(surround));
+        front(shared.clone(), application)
     })
     .client_request_timeout(Duration::from_secs(30))
     .keep_alive(Duration::from_secs(75))
@@ -91,6 +97,8 @@ pub async fn serve(app: App, ready: impl FnOnce(&Config)) -> Result<(), String> 
     .listen(listener)
     .map_err(|error| error.to_string())?
     .run();
+    // Streams of changes would go on for ever.
+    tokio::task::spawn(end_streams(state.clone()));
     // The first poll starts the workers and takes the signals over: whoever reads the line below may send one.
     let ended = futures_util::future::poll_immediate(&mut server).await;
     tracing::info!(%address, "listening");
@@ -101,9 +109,32 @@ pub async fn serve(app: App, ready: impl FnOnce(&Config)) -> Result<(), String> 
     }
     .map_err(|error| error.to_string())?;
     jobs.stop().await;
+    // After the last request, so that every view that was taken is written.
+    if let Err(problem) = views::store::flush(&state, &state.views).await {
+        tracing::error!(cause = %problem, "the last seconds' views could not be written");
+    }
     tracing::info!("stopped");
     Ok(())
 }
+
+/// Tells what never ends by itself that the program is asked to stop; the server sees the same signals.
+async fn end_streams(app: State) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("signals cannot be listened to: open streams will be cut off at a stop");
+        return;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    app.stopping.send_replace(true);
+}
+
+/// The response headers that scripts of other origins may read.
+pub const EXPOSED: &str =
+    "ETag, Last-Modified, Link, Location, Retry-After, RateLimit, RateLimit-Policy, X-Request-Id, Idempotency-Replayed";
 
 /// Delivery is open to every web origin, without credentials; management to those that are listed.
 fn cors_rules(config: &Config) -> Cors {
@@ -122,17 +153,7 @@ fn cors_rules(config: &Config) -> Cors {
             Method::DELETE,
         ])
         .allow_any_header()
-        .expose_headers([
-            "ETag",
-            "Last-Modified",
-            "Link",
-            "Location",
-            "Retry-After",
-            "RateLimit",
-            "RateLimit-Policy",
-            "X-Request-Id",
-            "Idempotency-Replayed",
-        ])
+        .expose_headers(EXPOSED.split(", "))
         .block_on_origin_mismatch(false)
         .send_wildcard()
         .max_age(3600)
@@ -189,7 +210,8 @@ async fn surround(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let start = Instant::now();
-    let request_id = accepted_id(&req).unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
+    let id_header = request_id(req.headers());
+    let request_id = id_header.to_str().unwrap_or_default().to_owned();
     req.extensions_mut().insert(RequestId(request_id.clone()));
     let method = req.method().clone();
     let path = req.path().to_owned();
@@ -266,9 +288,7 @@ async fn surround(
     }
     let status = response.status();
     let headers = response.headers_mut();
-    if let Ok(value) = HeaderValue::from_str(&request_id) {
-        headers.insert(HeaderName::from_static("x-request-id"), value);
-    }
+    headers.insert(X_REQUEST_ID, id_header);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if !path.starts_with("/management/") {
         open_to_all(headers);
@@ -293,6 +313,7 @@ fn loggable(path: &str) -> &str {
 /// Outside of management every origin gets the same answer, so that caches keep one and not one an origin.
 fn open_to_all(headers: &mut header::HeaderMap) {
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
     let kept: Vec<String> = headers
         .get_all(header::VARY)
         .filter_map(|value| value.to_str().ok())
@@ -331,11 +352,28 @@ fn set_headers(headers: &mut header::HeaderMap, problem: &Problem) {
     }
 }
 
-/// An id from a proxy is kept when it is harmless in a log.
-fn accepted_id(req: &ServiceRequest) -> Option<String> {
-    let id = req.headers().get("x-request-id")?.to_str().ok()?;
+/// Names a request in its answer and in the log.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The id of a request: one from a proxy is kept when it is harmless in a log.
+pub fn request_id(headers: &header::HeaderMap) -> HeaderValue {
     let harmless = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':');
-    ((1..=128).contains(&id.len()) && id.bytes().all(harmless)).then(|| id.to_owned())
+    let given = headers
+        .get(X_REQUEST_ID)
+        .filter(|id| (1..=128).contains(&id.len()) && id.as_bytes().iter().copied().all(harmless));
+    given.cloned().unwrap_or_else(|| {
+        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+        let id = uuid::Uuid::now_v7().hyphenated().encode_lower(&mut text);
+        HeaderValue::from_str(id).unwrap_or(HeaderValue::from_static("unknown"))
+    })
+}
+
+/// The bytes of a request's headers.
+pub fn head_size(headers: &header::HeaderMap) -> usize {
+    headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 4)
+        .sum()
 }
 
 fn head_limits(req: &ServiceRequest) -> Option<Problem> {
@@ -344,12 +382,8 @@ fn head_limits(req: &ServiceRequest) -> Option<Problem> {
     if target > URL_LIMIT {
         return Some(Problem::new(Code::UriTooLong, "The address may have 8 KiB at most."));
     }
-    let head: usize = req
-        .headers()
-        .iter()
-        .map(|(name, value)| name.as_str().len() + value.len() + 4)
-        .sum();
-    (head > HEAD_LIMIT).then(|| Problem::new(Code::HeadersTooLarge, "The request's headers may have 16 KiB at most."))
+    (head_size(req.headers()) > HEAD_LIMIT)
+        .then(|| Problem::new(Code::HeadersTooLarge, "The request's headers may have 16 KiB at most."))
 }
 
 /// The problem of a refusal: ours, or a plain one for a refusal of the framework itself.

@@ -51,25 +51,33 @@ pub struct ArticleFilters {
 
 impl FromParams for ArticleFilters {
     fn take(params: &mut Params) -> Result<Self> {
-        let language = params.many("language", 20)?;
-        if language.iter().any(|language| !crate::text::is_language(language)) {
-            return Err(invalid("language", "takes lower-case BCP 47 tags such as vi"));
-        }
         Ok(Self {
             id: params.ids("id", 100)?,
-            section: params.references("section")?,
             tag: params.references("tag")?,
             author: params.references("author")?,
-            language,
             source: params.words("source")?,
             featured: params.flag("featured")?,
             published_after: params.time("published_after")?,
             published_before: params.time("published_before")?,
+            ..Self::of_section_and_language(params)?
         })
     }
 }
 
 impl ArticleFilters {
+    /// The two filters that every list of stories takes.
+    pub fn of_section_and_language(params: &mut Params) -> Result<Self> {
+        let language = params.many("language", 20)?;
+        if language.iter().any(|language| !crate::text::is_language(language)) {
+            return Err(invalid("language", "takes lower-case BCP 47 tags such as vi"));
+        }
+        Ok(Self {
+            section: params.references("section")?,
+            language,
+            ..Self::default()
+        })
+    }
+
     /// Looks up what the names of sections, tags and authors mean; unknown ones are in no story.
     pub fn resolve(&self, conn: &mut Conn) -> Result<Resolved<'_>> {
         Ok(Resolved {
@@ -128,6 +136,16 @@ impl Resolved<'_> {
             rows = rows.filter(publications::published_ms.lt(time));
         }
         rows
+    }
+
+    /// The sections that stories must be in; none when all pass.
+    pub fn sections(&self) -> Option<&[Id]> {
+        (!self.filters.section.is_empty()).then_some(self.sections.as_slice())
+    }
+
+    /// The languages that stories must be in; none when all pass.
+    pub fn languages(&self) -> Option<&[String]> {
+        (!self.filters.language.is_empty()).then_some(self.filters.language.as_slice())
     }
 
     /// The purge keys of a list of these stories.

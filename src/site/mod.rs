@@ -101,6 +101,7 @@ pub async fn prepare(app: &App) -> Result<()> {
     let first = First::of(&app.config);
     app.db
         .write(move |tx| {
+            changes::retention::begin(tx)?;
             first.insert(tx)?;
             note_settings(tx, &first.settings_hash)
         })

@@ -108,6 +108,11 @@ delivery   getTag               own      404 404 404 404
 delivery   listAuthors          live     200 200 200 200
 delivery   getAuthor            live     200 200 200 200
 delivery   getAuthor            own      404 404 404 404
+delivery   listMostViewed       live     200 200 200 200
+delivery   recordView           live     202 202 202 202
+delivery   recordView           own      404 404 404 404
+delivery   listChanges          live     200 200 200 200
+delivery   streamChanges        live     200 200 200 200
 delivery   getSite              live     200 200 200 200
 delivery   sendFeedback         live     201 201 201 201
 delivery   sendFeedback         own      404 404 404 404

@@ -3,18 +3,28 @@
 //! A row carries ids and purge keys, never words or slugs: a slug holds the title, and an unpublished title must not
 //! stay anywhere that readers can look.
 
+pub mod delivery;
+pub mod follow;
+pub mod retention;
+mod truth;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use diesel::prelude::*;
 
 use crate::db::{Conn, Tx};
-use crate::error::Result;
+use crate::error::{Problem, Result};
 use crate::schema::{changes, counters};
 use crate::types::{Id, Time};
+
+pub use truth::{Cell, Truth};
 
 /// What happened to which part of the public truth.
 #[derive(Debug, Clone)]
 pub struct Change {
     /// `article.published`, `section.updated`, …
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// The article, section, tag, author, image or site it is about.
     pub subject_id: String,
     /// The article's language.
@@ -27,7 +37,7 @@ pub struct Change {
 /// sees number 2 before number 1 exists.
 pub fn record(tx: &mut Tx<'_>, kind: &'static str, subject: &str, language: Option<&str>, keys: Vec<String>) {
     let change = Change {
-        kind,
+        kind: kind.into(),
         subject_id: subject.to_owned(),
         language: language.map(str::to_owned),
         keys,
@@ -48,29 +58,69 @@ pub fn newest(conn: &mut Conn) -> Result<Option<Time>> {
     Ok(last.first(conn).optional()?)
 }
 
+/// A change with its number: a row of the diary.
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    /// Its number; numbers follow the order of commits and leave no gap.
+    pub seq: i64,
+    /// What happened.
+    pub change: Change,
+    /// When.
+    pub at: Time,
+}
+
 /// Numbers the changes and writes them. Called once, as the last statements of a transaction.
-pub fn flush(conn: &mut Conn, pending: Vec<Change>, now: Time) -> Result<()> {
+pub fn flush(conn: &mut Conn, pending: Vec<Change>, now: Time) -> Result<Vec<Arc<Recorded>>> {
     if pending.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let count = pending.len() as i64;
     let last: i64 = diesel::update(counters::table.find("changes"))
         .set(counters::n.eq(counters::n + count))
         .returning(counters::n)
         .get_result(conn)?;
+    let mut written = Vec::with_capacity(pending.len());
     for (change, seq) in pending.into_iter().zip(last - count + 1..) {
         diesel::insert_into(changes::table)
             .values((
                 changes::seq.eq(seq),
-                changes::kind.eq(change.kind),
-                changes::subject_id.eq(change.subject_id),
-                changes::language.eq(change.language),
+                changes::kind.eq(&change.kind),
+                changes::subject_id.eq(&change.subject_id),
+                changes::language.eq(&change.language),
                 changes::keys.eq(serde_json::json!(change.keys).to_string()),
                 changes::at_ms.eq(now),
             ))
             .execute(conn)?;
+        written.push(Arc::new(Recorded { seq, change, at: now }));
     }
-    Ok(())
+    Ok(written)
+}
+
+/// The number of the newest change that this snapshot sees. Everything before it is seen as well.
+pub fn head(conn: &mut Conn) -> Result<i64> {
+    Ok(counters::table.find("changes").select(counters::n).first(conn)?)
+}
+
+/// Rows of the diary after a number, in order.
+pub fn after(conn: &mut Conn, seq: i64, limit: i64) -> Result<Vec<Arc<Recorded>>> {
+    type Row = (i64, String, String, Option<String>, String, Time);
+    let rows: Vec<Row> = changes::table
+        .filter(changes::seq.gt(seq))
+        .order(changes::seq)
+        .limit(limit)
+        .load(conn)?;
+    rows.into_iter()
+        .map(|(seq, kind, subject_id, language, keys, at)| {
+            let keys = serde_json::from_str(&keys).map_err(Problem::internal)?;
+            let change = Change {
+                kind: kind.into(),
+                subject_id,
+                language,
+                keys,
+            };
+            Ok(Arc::new(Recorded { seq, change, at }))
+        })
+        .collect()
 }
 
 /// When the newest change of the content of some stories, or of the site (`site`), was made.

@@ -1,0 +1,288 @@
+//! One answer, rendered: its bytes in every coding it was asked for, its headers, and until when it holds.
+
+use std::io::Write;
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use actix_web::body::{self, BoxBody};
+use actix_web::dev::RequestHead;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+use crate::changes::Cell;
+use crate::conditional::{Lifetime, Made, is_fresh};
+use crate::types::Time;
+
+/// A response as the protocol's layer sends it.
+pub type Response = actix_http::Response<BoxBody>;
+
+/// The header with the purge keys.
+pub const SURROGATE_KEY: HeaderName = HeaderName::from_static("surrogate-key");
+/// Bodies below this many bytes are not worth compressing: they fit one packet anyway.
+const WORTH_COMPRESSING: usize = 512;
+/// Brotli's quality: five costs about 40 µs a KiB and saves what eleven would to within a few per cent.
+const BROTLI_QUALITY: i32 = 5;
+/// Most bytes of `Surrogate-Key`.
+const KEYS_LIMIT: usize = 2048;
+/// What an entry weighs besides its bytes.
+const OVERHEAD: usize = 1024;
+
+/// A content coding (RFC 9110, RFC 7932, RFC 1952).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coding {
+    /// As it is.
+    Identity,
+    /// gzip.
+    Gzip,
+    /// Brotli.
+    Brotli,
+}
+
+impl Coding {
+    /// The best one that the client takes. Brotli before gzip when both weigh the same: it is smaller.
+    pub fn accepted(headers: &HeaderMap) -> Self {
+        let mut best = (Self::Identity, 0.0);
+        let lines = headers.get_all(header::ACCEPT_ENCODING);
+        for part in lines
+            .filter_map(|line| line.to_str().ok())
+            .flat_map(|line| line.split(','))
+        {
+            let (name, weight) = match part.split_once(';') {
+                None => (part.trim(), 1.0),
+                Some((name, weight)) => {
+                    let weight = weight.trim().strip_prefix("q=").and_then(|text| text.parse().ok());
+                    (name.trim(), weight.unwrap_or(0.0))
+                }
+            };
+            let coding = if name.eq_ignore_ascii_case("br") {
+                Self::Brotli
+            } else if name.eq_ignore_ascii_case("gzip") || name == "*" {
+                Self::Gzip
+            } else {
+                continue;
+            };
+            if weight > best.1 || (weight == best.1 && weight > 0.0 && coding == Self::Brotli) {
+                best = (coding, weight);
+            }
+        }
+        best.0
+    }
+}
+
+/// A rendered answer.
+pub struct Entry {
+    seq: i64,
+    depends_on: Vec<Cell>,
+    until: Option<Instant>,
+    identity: Bytes,
+    compressible: bool,
+    gzip: OnceLock<Option<Bytes>>,
+    brotli: OnceLock<Option<Bytes>>,
+    tags: [HeaderValue; 3],
+    hash: String,
+    modified: Option<(Time, HeaderValue)>,
+    media_type: HeaderValue,
+    cache_control: HeaderValue,
+    keys: HeaderValue,
+    extra: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Entry {
+    /// Renders an answer that was made at change number `seq` and holds while nothing it depends on is newer.
+    pub fn new(made: Made, seq: i64, depends_on: Vec<Cell>, compressible: bool) -> Self {
+        // 128 bits of SHA-256 tell any two bodies apart.
+        let hash = URL_SAFE_NO_PAD.encode(&Sha256::digest(&made.body)[..16]);
+        let value = |text: String| HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""));
+        // HTTP has no dates before 1970.
+        let modified = made.last_modified.filter(|time| time.ms() >= 0).map(|time| {
+            let date = httpdate::fmt_http_date(time.to_chrono().into());
+            (time, value(date))
+        });
+        let until = match made.lifetime {
+            Lifetime::Seconds(seconds) => Some(Instant::now() + Duration::from_secs(seconds.into())),
+            Lifetime::Followed | Lifetime::Revalidated => None,
+        };
+        let mut extra = Vec::new();
+        if let Some(link) = made.link {
+            extra.push((header::LINK, value(link)));
+        }
+        Self {
+            seq,
+            depends_on,
+            until,
+            compressible: compressible && made.body.len() >= WORTH_COMPRESSING,
+            identity: made.body.into(),
+            gzip: OnceLock::new(),
+            brotli: OnceLock::new(),
+            tags: ["i", "g", "b"].map(|coding| value(format!("\"{hash}-{coding}\""))),
+            hash,
+            modified,
+            media_type: HeaderValue::from_static(made.media_type),
+            cache_control: value(made.lifetime.cache_control()),
+            // The site's settings are part of every answer, so its key comes first and is never cut off.
+            keys: value(surrogate_keys(std::iter::once("site".to_owned()).chain(made.keys))),
+            extra,
+        }
+    }
+
+    /// Whether nothing it depends on has changed, and its time is not over.
+    pub fn is_current(&self) -> bool {
+        self.depends_on
+            .iter()
+            .all(|cell| cell.load(Ordering::Acquire) <= self.seq)
+            && self.until.is_none_or(|until| Instant::now() < until)
+    }
+
+    /// What it weighs in memory, in bytes. The compressed forms are counted from the start, at the most they can be:
+    /// they are kept only when smaller, and come later.
+    pub fn weight(&self) -> usize {
+        let forms = if self.compressible { 2 } else { 1 };
+        OVERHEAD + self.identity.len() * forms + self.depends_on.len() * 8
+    }
+
+    /// Whether the form that this client takes is at hand without compressing.
+    pub fn is_ready(&self, request: &RequestHead) -> bool {
+        match Coding::accepted(&request.headers) {
+            _ if !self.compressible => true,
+            Coding::Identity => true,
+            Coding::Gzip => self.gzip.get().is_some(),
+            Coding::Brotli => self.brotli.get().is_some(),
+        }
+    }
+
+    /// The bytes in a coding, compressed once; identity when compressing does not pay.
+    fn form(&self, coding: Coding) -> (Coding, &Bytes) {
+        let kept = match coding {
+            _ if !self.compressible => None,
+            Coding::Identity => None,
+            Coding::Gzip => self
+                .gzip
+                .get_or_init(|| smaller(gzip(&self.identity), &self.identity))
+                .as_ref(),
+            Coding::Brotli => self
+                .brotli
+                .get_or_init(|| smaller(brotli(&self.identity), &self.identity))
+                .as_ref(),
+        };
+        match kept {
+            Some(bytes) => (coding, bytes),
+            None => (Coding::Identity, &self.identity),
+        }
+    }
+
+    /// Answers a request (RFC 9110 §13, §12.5.3): 304 when the client has it, else the best form.
+    pub fn answer(&self, request: &RequestHead) -> Response {
+        let (coding, bytes) = self.form(Coding::accepted(&request.headers));
+        // Within a second a date cannot tell two versions apart.
+        let modified = self
+            .modified
+            .as_ref()
+            .filter(|(time, _)| Time::now().ms() - time.ms() >= 1000);
+        let fresh = is_fresh(&request.headers, &self.hash, modified.map(|(time, _)| *time));
+        let mut response = if fresh {
+            Response::with_body(StatusCode::NOT_MODIFIED, BoxBody::new(body::None::new()))
+        } else {
+            Response::with_body(StatusCode::OK, BoxBody::new(bytes.clone()))
+        };
+        let headers = response.headers_mut();
+        headers.insert(header::ETAG, self.tags[coding as usize].clone());
+        headers.insert(header::CACHE_CONTROL, self.cache_control.clone());
+        headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+        headers.insert(SURROGATE_KEY, self.keys.clone());
+        if let Some((_, date)) = modified {
+            headers.insert(header::LAST_MODIFIED, date.clone());
+        }
+        for (name, value) in &self.extra {
+            headers.insert(name.clone(), value.clone());
+        }
+        if !fresh {
+            headers.insert(header::CONTENT_TYPE, self.media_type.clone());
+            match coding {
+                Coding::Identity => {}
+                Coding::Gzip => _ = headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip")),
+                Coding::Brotli => _ = headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("br")),
+            }
+        }
+        response
+    }
+}
+
+fn smaller(compressed: std::io::Result<Vec<u8>>, identity: &Bytes) -> Option<Bytes> {
+    let compressed = compressed.ok()?;
+    (compressed.len() < identity.len()).then(|| Bytes::from(compressed.into_boxed_slice()))
+}
+
+fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(bytes)?;
+    encoder.finish()
+}
+
+fn brotli(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    let parameters = brotli::enc::BrotliEncoderParams {
+        quality: BROTLI_QUALITY,
+        // A window that is not larger than the body keeps the encoder's memory small.
+        lgwin: bytes.len().next_power_of_two().ilog2().clamp(10, 22) as i32,
+        size_hint: bytes.len(),
+        ..Default::default()
+    };
+    let mut compressed = Vec::new();
+    brotli::BrotliCompress(&mut &*bytes, &mut compressed, &parameters)?;
+    Ok(compressed)
+}
+
+fn surrogate_keys(keys: impl Iterator<Item = String>) -> String {
+    let mut line = String::new();
+    for key in keys {
+        if line.len() + key.len() + 1 > KEYS_LIMIT {
+            break;
+        }
+        if !line.split(' ').any(|known| known == key) {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(&key);
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accepted(text: &'static str) -> Coding {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(text));
+        Coding::accepted(&headers)
+    }
+
+    #[test]
+    fn the_best_coding_that_the_client_takes() {
+        assert_eq!(Coding::accepted(&HeaderMap::new()), Coding::Identity);
+        assert_eq!(accepted("gzip, deflate, br, zstd"), Coding::Brotli);
+        assert_eq!(accepted("br;q=0.5, gzip"), Coding::Gzip);
+        assert_eq!(accepted("br;q=0, gzip;q=0"), Coding::Identity);
+        assert_eq!(accepted("identity"), Coding::Identity);
+        assert_eq!(accepted("GZIP;q=0.1"), Coding::Gzip);
+        assert_eq!(accepted("*"), Coding::Gzip);
+        assert_eq!(accepted("br;q=nonsense"), Coding::Identity);
+    }
+
+    #[test]
+    fn compressed_forms_hold_the_same_bytes() {
+        let text = "Lũ rút trên sông Cầu. ".repeat(300).into_bytes();
+        let mut plain = Vec::new();
+        brotli::BrotliDecompress(&mut &*brotli(&text).expect("compressed"), &mut plain).expect("plain");
+        assert_eq!(plain, text);
+        let mut plain = Vec::new();
+        let packed = gzip(&text).expect("compressed");
+        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&*packed), &mut plain).expect("plain");
+        assert_eq!(plain, text);
+    }
+}

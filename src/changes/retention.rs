@@ -1,0 +1,71 @@
+//! Superseded changes are forgotten after a while; what a story, a name or the site is now stays told for ever, so that
+//! reading from the beginning always rebuilds everything.
+
+use diesel::prelude::*;
+
+use super::{Recorded, after};
+use crate::db::{Conn, Tx, Value, insert_once};
+use crate::error::Result;
+use crate::schema::{changes, meta};
+
+/// For so long every change is kept, in seconds: whoever comes back within it misses no purge key.
+const KEEP: i64 = 30 * 24 * 3600;
+
+/// Goes on through the diary where it stopped the last time: what comes before a change of that age and is about the
+/// same thing goes. Gives how many changes it looked at.
+pub fn forget_superseded(tx: &mut Tx<'_>, piece: i64) -> Result<i64> {
+    let swept = number(tx.conn, SWEPT)?;
+    let old = tx.now.plus_seconds(-KEEP);
+    let rows = after(tx.conn, swept, piece)?;
+    let due: Vec<_> = rows.iter().take_while(|row| row.at < old).collect();
+    let Some(last) = due.last() else { return Ok(0) };
+    let mut floor = number(tx.conn, FLOOR)?;
+    for row in &due {
+        if let Some(seq) = forget_before(tx.conn, row)? {
+            floor = floor.max(seq);
+        }
+    }
+    set(tx.conn, FLOOR, floor)?;
+    set(tx.conn, SWEPT, last.seq)?;
+    Ok(due.len() as i64)
+}
+
+/// The highest number that was removed; cursors below it have missed something.
+const FLOOR: &str = "changes_floor";
+/// The number up to which superseded changes have been removed.
+const SWEPT: &str = "changes_swept";
+
+/// Removes the older changes of what a change is about; gives the highest number that went.
+fn forget_before(conn: &mut Conn, row: &Recorded) -> Result<Option<i64>> {
+    let family = row.change.kind.split('.').next().unwrap_or_default();
+    let older: Vec<i64> = changes::table
+        .filter(changes::subject_id.eq(&row.change.subject_id))
+        .filter(changes::seq.lt(row.seq))
+        .filter(changes::kind.like(format!("{family}.%")))
+        .select(changes::seq)
+        .load(conn)?;
+    diesel::delete(changes::table.filter(changes::seq.eq_any(&older))).execute(conn)?;
+    Ok(older.into_iter().max())
+}
+
+fn number(conn: &mut Conn, name: &str) -> Result<i64> {
+    let text: Option<String> = meta::table.find(name).select(meta::value).first(conn).optional()?;
+    Ok(text.and_then(|text| text.parse().ok()).unwrap_or(0))
+}
+
+fn set(conn: &mut Conn, name: &str, value: i64) -> Result<()> {
+    let (statement, text) = (
+        "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        value.to_string(),
+    );
+    insert_once(conn, statement, &[Value::Text(name), Value::Text(&text)])?;
+    Ok(())
+}
+
+/// Gives the diary its epoch, once in the life of a database.
+pub fn begin(tx: &mut Tx<'_>) -> Result<()> {
+    let epoch = uuid::Uuid::new_v4().simple().to_string()[..12].to_owned();
+    let statement = "INSERT INTO meta (name, value) VALUES ('epoch', $1) ON CONFLICT DO NOTHING";
+    insert_once(tx.conn, statement, &[Value::Text(&epoch)])?;
+    Ok(())
+}

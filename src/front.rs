@@ -1,0 +1,157 @@
+//! The delivery path: in front of the routing, answers that are at hand leave at once.
+//!
+//! What is not at hand goes the ordinary way, through [`crate::server`], and is at hand afterwards. Here is nothing that
+//! waits: no database, no lock that is held while anything is made.
+
+use std::future::{Ready, ready};
+use std::task::{Context, Poll};
+
+use actix_http::Request;
+use actix_service::{IntoServiceFactory, Service, ServiceFactory};
+use actix_web::HttpMessage;
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{AppConfig, ServiceResponse};
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+use futures_util::future::{Either, LocalBoxFuture, Map};
+use futures_util::{FutureExt, TryFutureExt};
+
+use crate::app::State;
+use crate::cache::Response;
+use crate::request::address_behind;
+use crate::server;
+use crate::types::Time;
+
+/// Puts the delivery path in front of an application.
+pub fn front<I, S, B>(app: State, application: I) -> Front<S>
+where
+    I: IntoServiceFactory<S, Request>,
+    S: ServiceFactory<Request, Config = AppConfig, Response = ServiceResponse<B>>,
+{
+    Front {
+        app,
+        inner: application.into_factory(),
+    }
+}
+
+/// Makes a [`FrontService`] a worker.
+pub struct Front<S> {
+    app: State,
+    inner: S,
+}
+
+impl<S, B> ServiceFactory<Request> for Front<S>
+where
+    S: ServiceFactory<Request, Config = AppConfig, Response = ServiceResponse<B>>,
+    S::Future: 'static,
+    B: MessageBody + 'static,
+{
+    type Response = Response;
+    type Error = S::Error;
+    type Config = AppConfig;
+    type Service = FrontService<S::Service>;
+    type InitError = S::InitError;
+    type Future = LocalBoxFuture<'static, Result<Self::Service, S::InitError>>;
+
+    fn new_service(&self, config: AppConfig) -> Self::Future {
+        let app = self.app.clone();
+        let inner = self.inner.new_service(config);
+        inner.map_ok(|inner| FrontService { app, inner }).boxed_local()
+    }
+}
+
+/// Answers what is at hand; everything else goes on to the application.
+pub struct FrontService<S> {
+    app: State,
+    inner: S,
+}
+
+type Plain<B, E> = fn(Result<ServiceResponse<B>, E>) -> Result<Response, E>;
+
+impl<S, B> Service<Request> for FrontService<S>
+where
+    S: Service<Request, Response = ServiceResponse<B>>,
+    B: MessageBody + 'static,
+{
+    type Response = Response;
+    type Error = S::Error;
+    type Future = Either<Ready<Result<Response, S::Error>>, Map<S::Future, Plain<B, S::Error>>>;
+
+    fn poll_ready(&self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&self, request: Request) -> Self::Future {
+        match at_hand(&self.app, &request) {
+            Some(response) => Either::Left(ready(Ok(response))),
+            None => Either::Right(self.inner.call(request).map(plain as Plain<B, S::Error>)),
+        }
+    }
+}
+
+fn plain<B: MessageBody + 'static, E>(result: Result<ServiceResponse<B>, E>) -> Result<Response, E> {
+    result.map(|response| actix_http::Response::<B>::from(response).map_into_boxed_body())
+}
+
+/// The answer, when it can be given without waiting.
+fn at_hand(app: &State, request: &Request) -> Option<Response> {
+    if *request.method() == Method::POST {
+        return count_view(app, request);
+    }
+    let uri = request.uri();
+    let path = uri.path();
+    if !matches!(*request.method(), Method::GET | Method::HEAD) || !is_delivery(path) {
+        return None;
+    }
+    let entry = app.cache.get(path, uri.query().unwrap_or(""))?;
+    if !entry.is_ready(request.head()) || server::head_size(request.headers()) > server::HEAD_LIMIT {
+        return None;
+    }
+    let mut response = entry.answer(request.head());
+    surround(request, &mut response);
+    tracing::debug!(path, status = response.status().as_u16(), "answered from memory");
+    Some(response)
+}
+
+/// A beacon without a body, of a story whose address is known.
+fn count_view(app: &State, request: &Request) -> Option<Response> {
+    let uri = request.uri();
+    let reference = uri
+        .path()
+        .strip_prefix("/delivery/v1/articles/")?
+        .strip_suffix("/views")?;
+    let headers = request.headers();
+    let length = headers.get(header::CONTENT_LENGTH).map(HeaderValue::as_bytes);
+    let empty = matches!(length, None | Some(b"0")) && !headers.contains_key(header::TRANSFER_ENCODING);
+    if !empty || uri.query().is_some() || server::head_size(headers) > server::HEAD_LIMIT {
+        return None;
+    }
+    let story = app.views.resolve(reference)?;
+    let address = address_behind(request.peer_addr(), headers, &app.config.trusted_proxies);
+    let browser = headers.get(header::USER_AGENT).map(HeaderValue::as_bytes);
+    app.views.record(story, address, browser, Time::now());
+    let mut response = Response::with_body(StatusCode::ACCEPTED, BoxBody::new(()));
+    let cache_control = HeaderValue::from_static("no-store");
+    response.headers_mut().insert(header::CACHE_CONTROL, cache_control);
+    surround(request, &mut response);
+    Some(response)
+}
+
+fn is_delivery(path: &str) -> bool {
+    ["/delivery/v1/", "/feeds/", "/sitemap"]
+        .iter()
+        .any(|prefix| path.starts_with(prefix))
+}
+
+/// The headers that every answer outside of management carries.
+fn surround(request: &Request, response: &mut Response) {
+    let headers = response.headers_mut();
+    headers.insert(server::X_REQUEST_ID, server::request_id(request.headers()));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    // Whether the request names its origin or not: a shared cache gives the answer to others, too.
+    headers.insert(
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static(server::EXPOSED),
+    );
+}
