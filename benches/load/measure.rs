@@ -99,7 +99,10 @@ fn one_round(side: &Side<'_>, round: usize, amount: Amount) -> Result<Round, Str
 }
 
 fn figures(rounds: &[Round]) -> Figures {
-    let mut all: Vec<u32> = rounds.iter().flat_map(|round| round.latencies.iter().copied()).collect();
+    let mut all: Vec<u32> = rounds
+        .iter()
+        .flat_map(|round| round.latencies.iter().copied())
+        .collect();
     all.sort_unstable();
     let cpus: Vec<f64> = rounds.iter().map(|round| round.cpu).collect();
     Figures {

@@ -42,7 +42,9 @@ impl Program {
     pub fn create_editor(&self, backend: &Backend, name: &str) -> Result<(), String> {
         let settings = self.settings(backend, name)?;
         let mut command = command(&self.binary, &backend.folder(name), "log", &settings)?;
-        command.args(["editor", "create", "--email", EMAIL, "--name", "Bench", "--role", "admin"]);
+        command.args([
+            "editor", "create", "--email", EMAIL, "--name", "Bench", "--role", "admin",
+        ]);
         run_with(&mut command, PASSWORD)
     }
 
@@ -68,7 +70,11 @@ fn run_with(command: &mut Command, input: &str) -> Result<(), String> {
     }
     let status = child.wait().map_err(|error| error.to_string())?;
     let good = status.success();
-    if good { Ok(()) } else { Err(format!("{command:?}: {status}")) }
+    if good {
+        Ok(())
+    } else {
+        Err(format!("{command:?}: {status}"))
+    }
 }
 
 /// Somebody who is signed in at a running newsroom.

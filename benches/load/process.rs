@@ -86,7 +86,11 @@ impl Process {
         while began.elapsed() < PATIENCE {
             if let Some(status) = self.child.try_wait().map_err(|error| error.to_string())? {
                 let good = status.success();
-                return if good { Ok(()) } else { Err(format!("it ended: {status}")) };
+                return if good {
+                    Ok(())
+                } else {
+                    Err(format!("it ended: {status}"))
+                };
             }
             std::thread::sleep(Duration::from_millis(5));
         }

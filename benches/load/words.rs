@@ -40,47 +40,151 @@ pub const TAGS: usize = 200;
 pub const AUTHORS: usize = 40;
 
 const TOPICS: [&str; 20] = [
-    "Cầu mới", "Chợ phiên", "Trường học", "Bến xe", "Đê kè", "Rừng già", "Hồ chứa", "Làng nghề", "Lễ hội", "Bệnh viện",
-    "Đường sắt", "Thư viện", "Sân vận động", "Nhà máy", "Vườn chè", "Phố cổ", "Bảo tàng", "Công viên", "Trạm bơm",
+    "Cầu mới",
+    "Chợ phiên",
+    "Trường học",
+    "Bến xe",
+    "Đê kè",
+    "Rừng già",
+    "Hồ chứa",
+    "Làng nghề",
+    "Lễ hội",
+    "Bệnh viện",
+    "Đường sắt",
+    "Thư viện",
+    "Sân vận động",
+    "Nhà máy",
+    "Vườn chè",
+    "Phố cổ",
+    "Bảo tàng",
+    "Công viên",
+    "Trạm bơm",
     "Hợp tác xã",
 ];
 const PLACES: [&str; 16] = [
-    "Thái Nguyên", "Đồng Hỷ", "Phú Bình", "Võ Nhai", "Định Hóa", "Phổ Yên", "Sông Công", "Đại Từ", "Phú Lương",
-    "Bắc Kạn", "Tuyên Quang", "Cao Bằng", "Lạng Sơn", "Hà Giang", "Yên Bái", "Hòa Bình",
+    "Thái Nguyên",
+    "Đồng Hỷ",
+    "Phú Bình",
+    "Võ Nhai",
+    "Định Hóa",
+    "Phổ Yên",
+    "Sông Công",
+    "Đại Từ",
+    "Phú Lương",
+    "Bắc Kạn",
+    "Tuyên Quang",
+    "Cao Bằng",
+    "Lạng Sơn",
+    "Hà Giang",
+    "Yên Bái",
+    "Hòa Bình",
 ];
 const FAMILY: [&str; 8] = ["Nguyễn", "Trần", "Lê", "Phạm", "Hoàng", "Vũ", "Đặng", "Bùi"];
 const GIVEN: [&str; 5] = ["Minh Châu", "Thu Hà", "Quốc Bảo", "Hải Yến", "Đức Anh"];
 const SOURCES: [&str; 10] = [
-    "Báo Thái Nguyên", "Đài tỉnh", "Cổng thông tin", "Bản tin huyện", "Sở Y tế", "Sở Giáo dục", "Ban quản lý",
-    "Hội nhà báo", "Phòng văn hóa", "Trạm khí tượng",
+    "Báo Thái Nguyên",
+    "Đài tỉnh",
+    "Cổng thông tin",
+    "Bản tin huyện",
+    "Sở Y tế",
+    "Sở Giáo dục",
+    "Ban quản lý",
+    "Hội nhà báo",
+    "Phòng văn hóa",
+    "Trạm khí tượng",
 ];
 const TIMES: [&str; 12] = [
-    "Sáng nay", "Chiều qua", "Cuối tuần này", "Từ đầu tháng", "Theo kế hoạch", "Trong quý tới", "Sau mưa lớn",
-    "Trước năm học mới", "Hôm thứ hai", "Đến giữa năm", "Tối hôm trước", "Nhiều ngày liền",
+    "Sáng nay",
+    "Chiều qua",
+    "Cuối tuần này",
+    "Từ đầu tháng",
+    "Theo kế hoạch",
+    "Trong quý tới",
+    "Sau mưa lớn",
+    "Trước năm học mới",
+    "Hôm thứ hai",
+    "Đến giữa năm",
+    "Tối hôm trước",
+    "Nhiều ngày liền",
 ];
 const SUBJECTS: [&str; 20] = [
-    "chính quyền xã", "ban quản lý dự án", "hơn một trăm hộ dân", "đoàn công tác của tỉnh", "các thầy cô giáo",
-    "đội thi công", "lực lượng cứu hộ", "người trồng chè", "hội phụ nữ", "đoàn thanh niên", "nhóm kỹ sư trẻ",
-    "bác sĩ tuyến huyện", "chủ các cửa hàng", "ngành đường sắt", "câu lạc bộ bóng đá", "phụ huynh học sinh",
-    "nghệ sĩ địa phương", "tổ tự quản", "doanh nghiệp vận tải", "cơ quan khí tượng",
+    "chính quyền xã",
+    "ban quản lý dự án",
+    "hơn một trăm hộ dân",
+    "đoàn công tác của tỉnh",
+    "các thầy cô giáo",
+    "đội thi công",
+    "lực lượng cứu hộ",
+    "người trồng chè",
+    "hội phụ nữ",
+    "đoàn thanh niên",
+    "nhóm kỹ sư trẻ",
+    "bác sĩ tuyến huyện",
+    "chủ các cửa hàng",
+    "ngành đường sắt",
+    "câu lạc bộ bóng đá",
+    "phụ huynh học sinh",
+    "nghệ sĩ địa phương",
+    "tổ tự quản",
+    "doanh nghiệp vận tải",
+    "cơ quan khí tượng",
 ];
 const VERBS: [&str; 16] = [
-    "đã hoàn thành", "bắt đầu khảo sát", "đề nghị lùi thời hạn", "khánh thành", "kiểm tra", "đóng góp ý kiến về",
-    "cùng nhau dọn dẹp", "mở rộng", "tạm dừng", "tổ chức lại", "giới thiệu", "theo dõi sát", "xin thêm vốn cho",
-    "thử nghiệm", "bàn giao", "lên phương án cho",
+    "đã hoàn thành",
+    "bắt đầu khảo sát",
+    "đề nghị lùi thời hạn",
+    "khánh thành",
+    "kiểm tra",
+    "đóng góp ý kiến về",
+    "cùng nhau dọn dẹp",
+    "mở rộng",
+    "tạm dừng",
+    "tổ chức lại",
+    "giới thiệu",
+    "theo dõi sát",
+    "xin thêm vốn cho",
+    "thử nghiệm",
+    "bàn giao",
+    "lên phương án cho",
 ];
 const OBJECTS: [&str; 20] = [
-    "tuyến đường liên xã", "cây cầu treo cũ", "khu chợ trung tâm", "dãy phòng học bán trú", "trạm y tế mới",
-    "hệ thống thoát nước", "bến thuyền bên sông", "lớp dạy nghề buổi tối", "sân chơi cho trẻ em", "đập tràn đầu nguồn",
-    "vùng trồng cây ăn quả", "kho lưu trữ số", "đường dây điện hạ thế", "tủ sách cộng đồng", "giải chạy mùa xuân",
-    "điểm đón khách tham quan", "bãi đỗ xe phía đông", "máy lọc không khí", "chuyến tàu cuối tuần", "vườn ươm giống",
+    "tuyến đường liên xã",
+    "cây cầu treo cũ",
+    "khu chợ trung tâm",
+    "dãy phòng học bán trú",
+    "trạm y tế mới",
+    "hệ thống thoát nước",
+    "bến thuyền bên sông",
+    "lớp dạy nghề buổi tối",
+    "sân chơi cho trẻ em",
+    "đập tràn đầu nguồn",
+    "vùng trồng cây ăn quả",
+    "kho lưu trữ số",
+    "đường dây điện hạ thế",
+    "tủ sách cộng đồng",
+    "giải chạy mùa xuân",
+    "điểm đón khách tham quan",
+    "bãi đỗ xe phía đông",
+    "máy lọc không khí",
+    "chuyến tàu cuối tuần",
+    "vườn ươm giống",
 ];
 const ENDS: [&str; 16] = [
-    "và dự kiến xong trước mùa mưa", "với kinh phí do nhân dân góp", "để kịp đón khách dịp tết",
-    "nhưng còn vướng khâu giải phóng mặt bằng", "sau nhiều lần điều chỉnh thiết kế", "nhờ sự giúp đỡ của bạn bè xa gần",
-    "dù thời tiết không thuận lợi", "theo đúng tiến độ đã cam kết", "trong niềm vui của bà con",
-    "và sẽ báo cáo kết quả vào tháng sau", "khi giá vật liệu vẫn còn cao", "với mong muốn giữ lại nếp xưa",
-    "để giảm ùn tắc giờ cao điểm", "vì an toàn của học sinh", "mà không cần thêm biên chế",
+    "và dự kiến xong trước mùa mưa",
+    "với kinh phí do nhân dân góp",
+    "để kịp đón khách dịp tết",
+    "nhưng còn vướng khâu giải phóng mặt bằng",
+    "sau nhiều lần điều chỉnh thiết kế",
+    "nhờ sự giúp đỡ của bạn bè xa gần",
+    "dù thời tiết không thuận lợi",
+    "theo đúng tiến độ đã cam kết",
+    "trong niềm vui của bà con",
+    "và sẽ báo cáo kết quả vào tháng sau",
+    "khi giá vật liệu vẫn còn cao",
+    "với mong muốn giữ lại nếp xưa",
+    "để giảm ùn tắc giờ cao điểm",
+    "vì an toàn của học sinh",
+    "mà không cần thêm biên chế",
     "và lắng nghe phản hồi từ cơ sở",
 ];
 
@@ -113,7 +217,12 @@ pub struct Story {
 pub fn story(number: usize, total: usize) -> Story {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(SEED.wrapping_add(number as u64));
     let place = pick(&mut rng, &PLACES);
-    let title = capital(&format!("{} {} {}", subject(&mut rng), pick(&mut rng, &VERBS), pick(&mut rng, &OBJECTS)));
+    let title = capital(&format!(
+        "{} {} {}",
+        subject(&mut rng),
+        pick(&mut rng, &VERBS),
+        pick(&mut rng, &OBJECTS)
+    ));
     let source = pick(&mut rng, &SOURCES);
     Story {
         section: rng.random_range(0..SECTIONS.len()),
@@ -152,7 +261,10 @@ fn body(rng: &mut Xoshiro256PlusPlus) -> String {
         let end = match rng.random_range(0..6) {
             0 => format!("\n\n## {}\n\n", capital(pick(rng, &OBJECTS))),
             1 => format!("**{}** là điều được nhắc lại.\n\n", capital(pick(rng, &OBJECTS))),
-            2 => format!("Xem thêm [bản tin trước](https://tin.example.vn/{}).\n\n", rng.random_range(1..9999)),
+            2 => format!(
+                "Xem thêm [bản tin trước](https://tin.example.vn/{}).\n\n",
+                rng.random_range(1..9999)
+            ),
             _ => "\n\n".to_owned(),
         };
         body.push_str(&end);
@@ -218,7 +330,9 @@ pub fn check() -> Result<(), String> {
         for (word, count) in words.iter().zip(counts) {
             let share = count as f64 / sample as f64;
             if !(low..=high).contains(&share) {
-                return Err(format!("{share} of the stories have {word:?}: the word lists were changed"));
+                return Err(format!(
+                    "{share} of the stories have {word:?}: the word lists were changed"
+                ));
             }
         }
     }

@@ -1,0 +1,419 @@
+//! The paths that are measured, in an order in which each finds what it needs: views before the most viewed.
+
+use crate::client::{Answer, Bytes, ask, request};
+use crate::constant;
+use crate::measure::{Amount, Figures, Side, in_turn};
+use crate::newsroom::FIRST_PAGE;
+use crate::process::Process;
+use crate::report::{Goal, Line, Report};
+use crate::store::Backend;
+use crate::words::{HALF, RARE};
+
+/// Ratio to the constant handler that answers from memory are to keep.
+const CACHED: f64 = 1.15;
+/// Ratio of a story that SQLite is asked for.
+const UNCACHED: f64 = 5.0;
+/// What a deep page, or a page of a hundred times as many stories, may cost more.
+const SAME: f64 = 1.1;
+/// How deep a deep page is.
+const DEEP: usize = 50_000;
+
+/// One part of a run: its database, its lines, how much is asked.
+pub struct Part<'p> {
+    /// The database.
+    pub backend: &'p Backend,
+    /// Where the lines go.
+    pub report: &'p mut Report,
+    /// Part of the full amount of requests.
+    pub scale: f64,
+    /// How many stories there are.
+    pub stories: usize,
+}
+
+/// Requests for a round.
+type Requests<'r> = &'r dyn Fn(usize) -> Vec<Bytes>;
+
+/// What a path came to.
+struct Taken {
+    bytes: usize,
+    /// Of each process that was asked; the constant handler's come last.
+    figures: Vec<Figures>,
+}
+
+impl Taken {
+    /// A line about the first process.
+    fn line(mut self, path: &str) -> (Line, Vec<Figures>) {
+        let ours = self.figures.remove(0);
+        let line = Line {
+            path: path.to_owned(),
+            bytes: Some(self.bytes),
+            constant: self.figures.last().map(|constant| (constant.cpu, ours.ratio(constant))),
+            figures: Some(ours),
+            ..Line::default()
+        };
+        (line, self.figures)
+    }
+}
+
+/// Many people who ask for what is in memory.
+fn many(scale: f64) -> Amount {
+    amount(10_000, 16, scale)
+}
+
+/// One after the other: people who ask for the same page at once would share one look at the database.
+fn one_by_one(scale: f64) -> Amount {
+    amount(1_000, 1, scale)
+}
+
+fn amount(requests: usize, connections: usize, scale: f64) -> Amount {
+    Amount {
+        requests: ((requests as f64 * scale) as usize).max(50),
+        connections,
+    }
+}
+
+impl Part<'_> {
+    /// Answers from memory, and beacons.
+    pub fn cached(&mut self, process: &Process) -> Result<(), String> {
+        let slugs = slugs(process)?;
+        let story = slugs.first().ok_or("the newsroom has no stories")?;
+        let story = format!("/delivery/v1/articles/{story}");
+        for (what, target) in [("one article", story.as_str()), ("newest 20", FIRST_PAGE)] {
+            for coding in ["identity", "gzip", "br"] {
+                let path = format!("{what}, cached, {coding}");
+                let asked = |_| vec![request("GET", target, &[("Accept-Encoding", coding)])];
+                self.from_memory(&path, process, &asked, 200, coding)?;
+            }
+            let tag = ask(process.address, &request("GET", target, &[]))?
+                .header("etag")
+                .to_owned();
+            let asked = |_| vec![request("GET", target, &[("If-None-Match", &tag)])];
+            self.from_memory(&format!("{what}, cached, 304"), process, &asked, 304, "identity")?;
+        }
+        let fresh = beacons(&slugs, self.scale);
+        self.from_memory("view beacon, every reader new", process, &fresh, 202, "identity")?;
+        let again = |_| vec![beacon(&slugs[0], 0)];
+        self.from_memory("view beacon, the same again", process, &again, 202, "identity")?;
+        for (path, target) in [
+            ("most viewed, cached", MOST_VIEWED.to_owned()),
+            ("search: words of half, cached", search(HALF)),
+        ] {
+            let asked = |_| vec![request("GET", &target, &[])];
+            let taken = self.take(path, &[(process, &asked)], 200, "identity", many(self.scale))?;
+            if let Some(taken) = taken {
+                self.report.add(taken.line(path).0);
+            }
+        }
+        Ok(())
+    }
+
+    fn from_memory(
+        &mut self,
+        path: &str,
+        process: &Process,
+        asked: Requests<'_>,
+        status: u16,
+        coding: &str,
+    ) -> Result<(), String> {
+        let Some(taken) = self.take(path, &[(process, asked)], status, coding, many(self.scale))? else {
+            return Ok(());
+        };
+        let (mut line, _) = taken.line(path);
+        line.goal = line.constant.and_then(|(_, ratio)| Goal::at_most(ratio, CACHED, ""));
+        self.report.add(line);
+        Ok(())
+    }
+
+    /// The same questions to a process that keeps no answers, and to a smaller newsroom beside it, if there is one.
+    pub fn uncached(&mut self, process: &Process, small: Option<&Process>) -> Result<(), String> {
+        if small.is_none() {
+            self.one_article(process)?;
+        }
+        self.list(
+            "newest 20, uncached",
+            FIRST_PAGE,
+            process,
+            small,
+            self.stories >= 1_000_000,
+        )?;
+        self.deep_page(process)?;
+        let (section, tag) = filters(process)?;
+        self.list("newest 20 of a section, uncached", &section, process, small, false)?;
+        self.list("newest 20 of a 1 % tag, uncached", &tag, process, small, false)?;
+        self.list("most viewed, uncached", MOST_VIEWED, process, small, false)?;
+        if self.stories <= 100_000 {
+            self.search(
+                "search: two words of half, uncached",
+                HALF,
+                process,
+                small,
+                [15.0, 40.0],
+            )?;
+            self.search("search: two words of 1 %, uncached", RARE, process, small, [3.0, 15.0])?;
+        }
+        Ok(())
+    }
+
+    fn one_article(&mut self, process: &Process) -> Result<(), String> {
+        let path = "one article, uncached";
+        let slugs = slugs(process)?;
+        let all = |_| {
+            let targets = slugs.iter().map(|slug| format!("/delivery/v1/articles/{slug}"));
+            targets.map(|target| request("GET", &target, &[])).collect()
+        };
+        let amount = amount(2_000, 16, self.scale);
+        if let Some(taken) = self.take(path, &[(process, &all)], 200, "identity", amount)? {
+            let (mut line, _) = taken.line(path);
+            let ratio = line.constant.filter(|_| self.backend.is_sqlite());
+            line.goal = ratio.and_then(|(_, ratio)| Goal::at_most(ratio, UNCACHED, ""));
+            self.report.add(line);
+        }
+        Ok(())
+    }
+
+    fn list(
+        &mut self,
+        path: &str,
+        target: &str,
+        process: &Process,
+        small: Option<&Process>,
+        measured_by_growth: bool,
+    ) -> Result<(), String> {
+        let asked = |_: usize| vec![request("GET", target, &[])];
+        let mut sides: Vec<(&Process, Requests<'_>)> = vec![(process, &asked)];
+        sides.extend(small.map(|small| (small, &asked as Requests<'_>)));
+        let Some(taken) = self.take(path, &sides, 200, "identity", one_by_one(self.scale))? else {
+            return Ok(());
+        };
+        let (mut line, others) = taken.line(path);
+        if let (Some(ours), true) = (&line.figures, small.is_some()) {
+            let growth = ours.ratio(&others[0]);
+            line.note = format!("{growth:.2} × the small newsroom");
+            line.goal = Goal::at_most(growth, SAME, " ×").filter(|_| measured_by_growth);
+        }
+        self.report.add(line);
+        Ok(())
+    }
+
+    fn deep_page(&mut self, process: &Process) -> Result<(), String> {
+        let depth = DEEP.min(self.stories / 2);
+        let path = format!("page {depth} stories in, uncached");
+        let deep = cursor_at(process, depth)?;
+        let deep = |_: usize| vec![request("GET", &format!("{FIRST_PAGE}&cursor={deep}"), &[])];
+        let first = |_: usize| vec![request("GET", FIRST_PAGE, &[])];
+        let sides: [(&Process, Requests<'_>); 2] = [(process, &deep), (process, &first)];
+        let Some(taken) = self.take(&path, &sides, 200, "identity", one_by_one(self.scale))? else {
+            return Ok(());
+        };
+        let (mut line, others) = taken.line(&path);
+        if let Some(ours) = &line.figures {
+            let ratio = ours.ratio(&others[0]);
+            line.note = format!("{ratio:.2} × the first page");
+            line.goal = Goal::at_most(ratio, SAME, " ×");
+        }
+        self.report.add(line);
+        Ok(())
+    }
+
+    fn search(
+        &mut self,
+        path: &str,
+        words: &str,
+        process: &Process,
+        small: Option<&Process>,
+        limits: [f64; 2],
+    ) -> Result<(), String> {
+        let asked = |_: usize| vec![request("GET", &search(words), &[])];
+        let mut sides: Vec<(&Process, Requests<'_>)> = vec![(process, &asked)];
+        sides.extend(small.map(|small| (small, &asked as Requests<'_>)));
+        let Some(taken) = self.take(path, &sides, 200, "identity", amount(100, 1, self.scale))? else {
+            return Ok(());
+        };
+        let (mut line, others) = taken.line(path);
+        if let Some(ours) = line.figures.as_ref().filter(|_| small.is_some()) {
+            line.note = format!("{:.2} × the small newsroom", ours.ratio(&others[0]));
+        }
+        if let Some(ours) = line.figures.as_ref().filter(|_| self.stories == 100_000) {
+            let limit = limits[usize::from(!self.backend.is_sqlite())];
+            line.goal = Goal::at_most(ours.p50, limit, " ms p50");
+        }
+        self.report.add(line);
+        Ok(())
+    }
+
+    /// Measures in turn with a constant handler of the first side's answer. None when the path is not there.
+    fn take(
+        &mut self,
+        path: &str,
+        sides: &[(&Process, Requests<'_>)],
+        status: u16,
+        coding: &str,
+        amount: Amount,
+    ) -> Result<Option<Taken>, String> {
+        let wrong = |error: String| format!("{path}: {error}");
+        let mut samples = Vec::new();
+        for (process, requests) in sides {
+            match sample(process, *requests, status, coding).map_err(wrong)? {
+                Ok(sample) => samples.push(sample),
+                Err(absent) => {
+                    self.report.add(Line {
+                        path: path.to_owned(),
+                        note: format!("not there ({absent})"),
+                        ..Line::default()
+                    });
+                    return Ok(None);
+                }
+            }
+        }
+        let first = samples.first().ok_or("nobody is asked")?;
+        let folder = self.backend.folder("");
+        let constant = constant::start(&folder, first).map_err(wrong)?;
+        let asked = sides.first().map(|(_, requests)| *requests).ok_or("nobody is asked")?;
+        let mut all: Vec<Side<'_>> = Vec::new();
+        for ((process, requests), sample) in sides.iter().zip(&samples) {
+            // Several addresses, several bodies.
+            let alike = requests(0).len() == 1;
+            all.push(Side {
+                process,
+                requests: *requests,
+                status,
+                body: alike.then_some(sample.body.as_slice()),
+            });
+        }
+        all.push(Side {
+            process: &constant,
+            requests: asked,
+            status,
+            body: Some(&first.body),
+        });
+        let figures = in_turn(&all, amount).map_err(wrong)?;
+        drop(all);
+        Ok(Some(Taken {
+            bytes: first.body.len(),
+            figures,
+        }))
+    }
+}
+
+/// An answer to the first request, looked at closely; or why there is none.
+fn sample(
+    process: &Process,
+    requests: Requests<'_>,
+    status: u16,
+    coding: &str,
+) -> Result<Result<Answer, String>, String> {
+    let asked = requests(0);
+    let first = asked.first().ok_or("no request")?;
+    let answer = ask(process.address, first)?;
+    if matches!(answer.status, 404 | 405) {
+        return Ok(Err(answer.status.to_string()));
+    }
+    if answer.status != status {
+        return Err(format!("{status} was due: {}", answer.excerpt()));
+    }
+    let sent_in = answer.header("content-encoding");
+    if coding != "identity" && sent_in != coding {
+        return Ok(Err(format!("no {coding}")));
+    }
+    if status == 200 {
+        let plain = decoded(&answer)?;
+        let json: serde_json::Value = serde_json::from_slice(&plain).map_err(|error| error.to_string())?;
+        let whole = json["id"].is_string() || json["data"].as_array().is_some_and(|items| !items.is_empty());
+        if !whole {
+            return Err(format!("neither a story nor a list with stories: {}", answer.excerpt()));
+        }
+    }
+    Ok(Ok(answer))
+}
+
+fn decoded(answer: &Answer) -> Result<Vec<u8>, String> {
+    use std::io::Read;
+    let mut plain = Vec::new();
+    let read = match answer.header("content-encoding") {
+        "gzip" => flate2::read::GzDecoder::new(answer.body.as_slice()).read_to_end(&mut plain),
+        "br" => brotli::Decompressor::new(answer.body.as_slice(), 4096).read_to_end(&mut plain),
+        _ => answer.body.as_slice().read_to_end(&mut plain),
+    };
+    read.map(|_| plain).map_err(|error| error.to_string())
+}
+
+const MOST_VIEWED: &str = "/delivery/v1/most-viewed?window=24h&limit=20";
+
+fn search(words: &str) -> String {
+    let query: String = url::form_urlencoded::byte_serialize(words.as_bytes()).collect();
+    format!("/delivery/v1/search?q={query}")
+}
+
+/// The slugs of the newest 1,000 stories.
+fn slugs(process: &Process) -> Result<Vec<String>, String> {
+    let mut slugs = Vec::new();
+    let mut cursor = String::new();
+    while slugs.len() < 1_000 {
+        let target = format!("/delivery/v1/articles?limit=100{cursor}");
+        let page = ask(process.address, &request("GET", &target, &[]))?.json()?;
+        let items = page["data"].as_array().cloned().unwrap_or_default();
+        slugs.extend(items.iter().filter_map(|item| item["slug"].as_str().map(str::to_owned)));
+        match page["page"]["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    Ok(slugs)
+}
+
+/// The cursor of the page that begins after so many stories.
+fn cursor_at(process: &Process, depth: usize) -> Result<String, String> {
+    let mut cursor = String::new();
+    for _ in 0..depth.div_ceil(100) {
+        let target = match cursor.as_str() {
+            "" => "/delivery/v1/articles?limit=100".to_owned(),
+            cursor => format!("/delivery/v1/articles?limit=100&cursor={cursor}"),
+        };
+        let page = ask(process.address, &request("GET", &target, &[]))?.json()?;
+        let next = page["page"]["next_cursor"].as_str();
+        cursor = next.ok_or("the list ends before the deep page")?.to_owned();
+    }
+    Ok(cursor)
+}
+
+/// The newest stories of a section, and of a tag that one in a hundred has.
+fn filters(process: &Process) -> Result<(String, String), String> {
+    let page = ask(process.address, &request("GET", FIRST_PAGE, &[]))?.json()?;
+    let slug = |pointer: &str| {
+        let slug = page.pointer(pointer).and_then(serde_json::Value::as_str);
+        slug.map(str::to_owned)
+            .ok_or_else(|| format!("the newest story has no {pointer}"))
+    };
+    Ok((
+        format!("{FIRST_PAGE}&section={}", slug("/data/0/section/slug")?),
+        format!("{FIRST_PAGE}&tag={}", slug("/data/0/tags/0/slug")?),
+    ))
+}
+
+/// Beacons of readers who come for the first time, round by round.
+fn beacons(slugs: &[String], scale: f64) -> impl Fn(usize) -> Vec<Bytes> + '_ {
+    let count = many(scale).requests;
+    move |round| {
+        let readers = (round + 1) * count..(round + 2) * count;
+        readers
+            .map(|reader| beacon(&slugs[reader % slugs.len().max(1)], reader))
+            .collect()
+    }
+}
+
+fn beacon(slug: &str, reader: usize) -> Bytes {
+    let browser = format!("Mozilla/5.0 (X11; Linux x86_64; rv:140.{reader}) Gecko/20100101 Firefox/140.{reader}");
+    let target = format!("/delivery/v1/articles/{slug}/views");
+    request("POST", &target, &[("User-Agent", &browser)])
+}
+
+/// Sends views, so that there is something most viewed.
+pub fn send_views(process: &Process, scale: f64) -> Result<(), String> {
+    let slugs = slugs(process)?;
+    let requests = beacons(&slugs, scale)(0);
+    let Some(first) = requests.first() else { return Ok(()) };
+    if ask(process.address, first)?.status == 202 {
+        crate::data::send(process, requests, 202, false)?;
+    }
+    Ok(())
+}
