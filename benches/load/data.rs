@@ -14,8 +14,8 @@ use crate::process::Process;
 use crate::store::{Backend, told};
 use crate::words::{self, AUTHORS, SECTIONS, Story, TAGS};
 
-/// Newsrooms up to this size are made story by story; a larger one is a small one, many times over.
-const BY_HAND: usize = 100_000;
+/// Newsrooms up to so many times the small one are made story by story; a larger one is the small one, many times over.
+const BY_HAND: usize = 10;
 /// Stories that are created, then published, at once.
 const BATCH: usize = 1_000;
 /// Connections that make stories.
@@ -32,7 +32,7 @@ pub fn ready(program: &Program, backend: &Backend, stories: usize, base: usize) 
         return Ok(name);
     }
     words::check()?;
-    if stories <= BY_HAND {
+    if stories <= base * BY_HAND {
         make(program, backend, &name, stories)?;
     } else {
         let from = ready(program, backend, base, base)?;

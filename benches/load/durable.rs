@@ -16,6 +16,8 @@ use crate::process::Process;
 use crate::report::{Goal, Line};
 use crate::store::{open, told};
 
+/// What it is called.
+pub const PATH: &str = "create article, 16 connections";
 /// Articles that one round creates.
 const CREATES: usize = 600;
 /// Commits of one round beside it.
@@ -56,7 +58,7 @@ pub fn create_articles(process: &Process, scratch: Option<&Path>, scale: f64) ->
             .collect(),
     );
     let mut line = Line {
-        path: "create article, 16 connections".into(),
+        path: PATH.into(),
         note: format!(
             "{rate:.0} a second, CPU {:.0} µs, p50 {:.1} ms, p99 {:.1} ms",
             median(cpus),

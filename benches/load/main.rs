@@ -46,6 +46,9 @@ struct Arguments {
     /// Only sqlite, or only postgres.
     #[arg(long, value_parser = ["sqlite", "postgres"])]
     only: Option<String>,
+    /// Only paths whose names contain this, such as uncached.
+    #[arg(long, default_value = "")]
+    paths: String,
     /// Print the tables for benches/README.md on standard output.
     #[arg(long)]
     markdown: bool,
@@ -95,9 +98,9 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     for backend in backends(arguments, &target.join("bench-data"))? {
         let stories = arguments.stories.unwrap_or(arguments.base);
         let title = format!("{}, {stories} stories", backend.name());
-        let mut report = Report::new(title);
+        let mut report = Report::new(title, is_trial(arguments));
         if stories <= arguments.base {
-            whole(&program, &backend, arguments.base, arguments.scale, &mut report)?;
+            whole(&program, &backend, arguments, &mut report)?;
         } else {
             growth(&program, &backend, arguments, stories, &mut report)?;
         }
@@ -111,9 +114,14 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     Ok(())
 }
 
+/// Few requests, few stories or a bench without optimisation: whether it runs can be seen, how fast cannot.
+fn is_trial(arguments: &Arguments) -> bool {
+    arguments.scale < 1.0 || arguments.base < 10_000 || cfg!(debug_assertions)
+}
+
 fn heading(arguments: &Arguments) -> String {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
-    let trial = if arguments.scale < 1.0 || arguments.base != 10_000 {
+    let trial = if is_trial(arguments) {
         "\n\nA trial: the figures are worth nothing."
     } else {
         ""
@@ -143,7 +151,8 @@ fn backends(arguments: &Arguments, folder: &Path) -> Result<Vec<Backend>, String
 }
 
 /// Everything, on a copy of the small newsroom.
-fn whole(program: &Program, backend: &Backend, stories: usize, scale: f64, report: &mut Report) -> Result<(), String> {
+fn whole(program: &Program, backend: &Backend, arguments: &Arguments, report: &mut Report) -> Result<(), String> {
+    let (stories, scale) = (arguments.base, arguments.scale);
     let made = data::ready(program, backend, stories, stories)?;
     backend.copy(&made, "run")?;
     report.add(start_up(program, backend, "run")?);
@@ -153,11 +162,14 @@ fn whole(program: &Program, backend: &Backend, stories: usize, scale: f64, repor
         report,
         scale,
         stories,
+        paths: &arguments.paths,
     };
     part.cached(&process)?;
-    let scratch = backend.is_sqlite().then(|| backend.folder("plain"));
-    let line = durable::create_articles(&process, scratch.as_deref(), scale)?;
-    part.report.add(line);
+    if durable::PATH.contains(&arguments.paths) {
+        let scratch = backend.is_sqlite().then(|| backend.folder("plain"));
+        let line = durable::create_articles(&process, scratch.as_deref(), scale)?;
+        part.report.add(line);
+    }
     part.report
         .add(memory("memory after all of this", &process, Some(MEMORY))?);
     process.stop()?;
@@ -193,6 +205,7 @@ fn growth(
         report,
         scale: arguments.scale,
         stories,
+        paths: &arguments.paths,
     };
     part.uncached(&large, Some(&small))?;
     part.report.add(memory("memory after all of this", &large, None)?);

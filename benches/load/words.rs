@@ -232,7 +232,7 @@ pub fn story(number: usize, total: usize) -> Story {
             rng.random_range(150..TAGS),
         ],
         author: rng.random_range(0..AUTHORS),
-        minutes_ago: (total - number) as i64 * PACE,
+        minutes_ago: (total as i64 - number as i64) * PACE,
         words: json!({
             "title": format!("{title} ở {place}"),
             "kicker": format!("Ghi nhận từ {place}"),
