@@ -10,6 +10,7 @@ mod measure;
 mod newsroom;
 mod paths;
 mod process;
+mod reader;
 mod report;
 mod store;
 mod words;
@@ -29,6 +30,8 @@ use crate::store::Backend;
 
 /// Settings of a process that keeps no answers.
 const NO_CACHE: [(&str, &str); 1] = [("CACHE_MIB", "0")];
+/// Views that are sent to a newsroom whose most viewed stories are to be measured.
+const VIEWS: usize = 10_000;
 /// What the memory of a process may come to.
 const MEMORY: f64 = 120.0;
 
@@ -194,7 +197,7 @@ fn growth(
     let large = data::ready(program, backend, stories, arguments.base)?;
     for name in ["run", large.as_str()] {
         let process = program.start(backend, name, &[])?;
-        paths::send_views(&process, arguments.scale)?;
+        reader::send_views(&process, VIEWS)?;
         process.stop()?;
     }
     report.add(start_up(program, backend, &large)?);
