@@ -101,6 +101,9 @@ fn documents() -> &'static Documents {
     articles::delivery::ArticleInclude,
     articles::management::WorkingArticleSort,
     articles::management::WorkingArticleInclude,
+    articles::related::RelatedBy,
+    crate::search::delivery::SearchSort,
+    crate::views::Window,
 )))]
 struct Common;
 
