@@ -2,7 +2,9 @@
 
 pub mod compose;
 pub mod delivery;
+pub mod forms;
 pub mod input;
+pub mod json_ld;
 pub mod listing;
 pub mod management;
 pub mod publication;
