@@ -21,6 +21,7 @@ mod captions;
 mod concurrency;
 mod delivery;
 mod feedback;
+mod feeds;
 mod images;
 mod lists;
 mod operation;

@@ -44,6 +44,8 @@ impl Person {
             "/management/",
             "/media/",
             "/health/",
+            "/feeds/",
+            "/sitemap",
             "/docs",
             "/openapi/",
             "/nowhere",
