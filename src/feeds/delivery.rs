@@ -202,8 +202,8 @@ async fn get_news_sitemap(app: State, req: HttpRequest) -> Result<HttpResponse> 
     let state = app.clone();
     serve(&app, &req, move |conn| {
         let start = Time::now().plus_seconds(-sitemap::NEWS_SECONDS);
-        let places = store::since(conn, &state.config, start, sitemap::NEWS_LENGTH)?;
-        let body = sitemap::news(&places, &site::current(conn)?.name)?;
+        let stories = store::since(conn, &state.config, start, sitemap::NEWS_LENGTH)?;
+        let body = sitemap::news(&stories, &site::current(conn)?.name)?;
         let made = followed(conn, body)?;
         Ok(Outcome::Here(Made {
             // Stories leave it with time alone, which no date of a change tells.

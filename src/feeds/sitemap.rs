@@ -2,7 +2,7 @@
 
 use chrono::{Datelike, Months, NaiveDate, NaiveTime};
 
-use super::store::{self, Place};
+use super::store::{self, News, Place};
 use super::xml::Xml;
 use crate::db::Conn;
 use crate::error::Result;
@@ -111,20 +111,20 @@ pub fn page(places: &[Place]) -> Result<Vec<u8>> {
 }
 
 /// The sitemap for news.
-pub fn news(places: &[Place], site_name: &str) -> Result<Vec<u8>> {
+pub fn news(stories: &[News], site_name: &str) -> Result<Vec<u8>> {
     let extension = ("xmlns:news", "http://www.google.com/schemas/sitemap-news/0.9");
     let mut xml = Xml::new()?;
     xml.open("urlset", &[NAMESPACE, extension])?;
-    for place in places {
+    for story in stories {
         xml.open("url", &[])?;
-        xml.text("loc", &[], &place.url)?;
+        xml.text("loc", &[], &story.url)?;
         xml.open("news:news", &[])?;
         xml.open("news:publication", &[])?;
         xml.text("news:name", &[], site_name)?;
-        xml.text("news:language", &[], news_language(&place.language))?;
+        xml.text("news:language", &[], news_language(&story.language))?;
         xml.close("news:publication")?;
-        xml.text("news:publication_date", &[], &place.published.to_string())?;
-        xml.text("news:title", &[], &place.title)?;
+        xml.text("news:publication_date", &[], &story.published.to_string())?;
+        xml.text("news:title", &[], &story.title)?;
         xml.close("news:news")?;
         xml.close("url")?;
     }

@@ -1,6 +1,6 @@
 //! What feeds and sitemaps are made of, from the publications.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use diesel::prelude::*;
 
@@ -13,7 +13,7 @@ use crate::db::Conn;
 use crate::error::{Problem, Result};
 use crate::schema::{image_files, images, publications};
 use crate::site;
-use crate::taxonomy::{Kind, names_of};
+use crate::taxonomy::{Kind, Name, names_of};
 use crate::types::{Id, Time};
 
 /// The newest stories that pass, and the purge keys of all that is in them.
@@ -88,8 +88,16 @@ fn cover_sizes<'a>(conn: &mut Conn, cards: impl Iterator<Item = &'a Card>) -> Re
     Ok(rows.into_iter().collect())
 }
 
-/// A story's address, and what sitemaps say of it.
+/// A story's address.
 pub struct Place {
+    /// Its address on the site.
+    pub url: String,
+    /// When its content last changed for readers.
+    pub updated: Time,
+}
+
+/// A story that is news.
+pub struct News {
     /// Its address on the site.
     pub url: String,
     /// Headline.
@@ -98,19 +106,27 @@ pub struct Place {
     pub language: String,
     /// When it was published.
     pub published: Time,
-    /// When its content last changed for readers.
-    pub updated: Time,
 }
 
 /// The newest stories since a time.
-pub fn since(conn: &mut Conn, config: &Config, time: Time, limit: i64) -> Result<Vec<Place>> {
+pub fn since(conn: &mut Conn, config: &Config, time: Time, limit: i64) -> Result<Vec<News>> {
     let rows: Vec<PublicationRow> = publications::table
         .filter(publications::state.eq("live").and(publications::published_ms.ge(time)))
         .order((publications::published_ms.desc(), publications::article_id.desc()))
         .limit(limit)
         .select(PublicationRow::as_select())
         .load(conn)?;
-    places(conn, config, rows)
+    let sections = sections_of(conn, rows.iter().filter_map(|row| row.section_id.as_ref()))?;
+    let news = |row: PublicationRow| {
+        let section = slug_in(&sections, row.section_id.as_ref());
+        Ok(News {
+            url: article_url(config, section, &row.slug, &row.article_id, &row.language),
+            title: row.card()?.title,
+            language: row.language,
+            published: row.published,
+        })
+    };
+    rows.into_iter().map(news).collect()
 }
 
 /// Stories published in a span of time, oldest first, from an offset on.
@@ -121,7 +137,8 @@ pub fn between(
     offset: i64,
     limit: i64,
 ) -> Result<Vec<Place>> {
-    let rows: Vec<PublicationRow> = publications::table
+    // Without the cards: a page has thousands of stories, and says nothing of them but where they are.
+    let rows: Vec<(Id, String, String, Option<Id>, Time)> = publications::table
         .filter(publications::state.eq("live"))
         .filter(
             publications::published_ms
@@ -131,9 +148,23 @@ pub fn between(
         .order((publications::published_ms, publications::article_id))
         .offset(offset)
         .limit(limit)
-        .select(PublicationRow::as_select())
+        .select((
+            publications::article_id,
+            publications::slug,
+            publications::language,
+            publications::section_id,
+            publications::updated_ms,
+        ))
         .load(conn)?;
-    places(conn, config, rows)
+    let sections = sections_of(conn, rows.iter().filter_map(|(.., section, _)| section.as_ref()))?;
+    let place = |(id, slug, language, section, updated): (Id, String, String, Option<Id>, Time)| {
+        let section = slug_in(&sections, section.as_ref());
+        Place {
+            url: article_url(config, section, &slug, &id, &language),
+            updated,
+        }
+    };
+    Ok(rows.into_iter().map(place).collect())
 }
 
 /// How many stories were published in a span of time.
@@ -161,21 +192,12 @@ pub fn last_before(conn: &mut Conn, time: Option<Time>) -> Result<Option<Time>> 
     Ok(last.first(conn).optional()?)
 }
 
-fn places(conn: &mut Conn, config: &Config, rows: Vec<PublicationRow>) -> Result<Vec<Place>> {
-    let mut sections: Vec<Id> = rows.iter().filter_map(|row| row.section_id.clone()).collect();
-    sections.sort();
-    sections.dedup();
-    let names = names_of(conn, Kind::Section, &sections)?;
-    let place = |row: PublicationRow| {
-        let section = row.section_id.as_ref().and_then(|id| names.get(id));
-        let section = section.map(|(slug, ..)| slug.as_str());
-        Ok(Place {
-            url: article_url(config, section, &row.slug, &row.article_id, &row.language),
-            title: row.card()?.title,
-            language: row.language,
-            published: row.published,
-            updated: row.updated,
-        })
-    };
-    rows.into_iter().map(place).collect()
+fn sections_of<'a>(conn: &mut Conn, ids: impl Iterator<Item = &'a Id>) -> Result<HashMap<Id, Name>> {
+    let ids: BTreeSet<&Id> = ids.collect();
+    let ids: Vec<Id> = ids.into_iter().cloned().collect();
+    names_of(conn, Kind::Section, &ids)
+}
+
+fn slug_in<'a>(sections: &'a HashMap<Id, Name>, id: Option<&Id>) -> Option<&'a str> {
+    sections.get(id?).map(|(slug, ..)| slug.as_str())
 }
