@@ -212,7 +212,7 @@ newsroom_tests! {
 
         let rss = reader.get("/feeds/rss.xml").await;
         assert_eq!(texts(&rss, "guid"), [story.id()]);
-        assert_eq!(texts(&rss, "content:encoded"), [html.clone()]);
+        assert_eq!(texts(&rss, "content:encoded"), [html.as_str()]);
         assert_eq!(texts(&rss, "dc:creator"), ["An <Bình>"]);
         assert_eq!(texts(&rss, "category"), ["Thời sự", "Mưa lũ & gió"]);
         assert_eq!(texts(&rss, "description")[1], read.text("/lead"));
@@ -226,7 +226,7 @@ newsroom_tests! {
 
         let atom = reader.get("/feeds/atom.xml").await;
         assert_eq!(texts(&atom, "id")[1], format!("urn:uuid:{}", story.id()));
-        assert_eq!(texts(&atom, "content"), [html.clone()]);
+        assert_eq!(texts(&atom, "content"), [html.as_str()]);
         assert_eq!(texts(&atom, "published"), [read.text("/published_at")]);
         assert_eq!(texts(&atom, "name")[1], "An <Bình>");
 
