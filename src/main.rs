@@ -16,6 +16,7 @@ mod demo;
 mod docs;
 mod error;
 mod feedback;
+mod feeds;
 mod front;
 mod health;
 mod idempotency;

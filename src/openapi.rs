@@ -57,15 +57,20 @@ pub fn document(name: &str) -> Option<&'static str> {
 fn route(path: &str) -> Option<&'static Route> {
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     let matches = |pattern: &[String]| {
-        pattern.len() == parts.len()
-            && pattern
-                .iter()
-                .zip(&parts)
-                .all(|(want, part)| want == part || (want.starts_with('{') && !part.is_empty()))
+        pattern.len() == parts.len() && pattern.iter().zip(&parts).all(|(want, part)| fits(want, part))
     };
     // An address without parameters goes before one that has them.
     let found = documents().routes.iter().filter(|route| matches(&route.pattern));
-    found.min_by_key(|route| route.pattern.iter().filter(|part| part.starts_with('{')).count())
+    found.min_by_key(|route| route.pattern.iter().filter(|part| part.contains('{')).count())
+}
+
+/// Whether a part of a path fits a part of a pattern, in which one parameter may stand: `sitemap-{page}.xml`.
+fn fits(want: &str, part: &str) -> bool {
+    let (Some((before, _)), Some((_, after))) = (want.split_once('{'), want.rsplit_once('}')) else {
+        return want == part;
+    };
+    let inner = part.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+    inner.is_some_and(|inner| !inner.is_empty())
 }
 
 /// The methods that an address takes; none when there is no such address.
@@ -263,6 +268,10 @@ const TAGS: &[(&str, &str)] = &[
     ("tags", "Tags across sections."),
     ("authors", "Who stories are by."),
     (
+        "feeds",
+        "The newest stories for feed readers, and sitemaps for search engines.",
+    ),
+    (
         "site",
         "The site: its name, languages, and the text readers consent to.",
     ),
@@ -364,7 +373,7 @@ fn complete(operation: &mut Value, path: &str, method: &str, management: bool) {
             .entry(status.to_string())
             .or_insert_with(|| json!({ "description": meaning(status) }));
     }
-    if method == "get" && !management && path.starts_with("/delivery/") && !unvalidated(path) {
+    if method == "get" && is_cached(path) && !unvalidated(path) {
         responses.entry("304").or_insert_with(
             || json!({ "description": "What you have is still right (`If-None-Match`, `If-Modified-Since`)." }),
         );
@@ -384,6 +393,13 @@ fn complete(operation: &mut Value, path: &str, method: &str, management: bool) {
             response["headers"] = Value::Object(all);
         }
     }
+}
+
+/// Answers with validators, which the delivery cache makes.
+fn is_cached(path: &str) -> bool {
+    ["/delivery/", "/feeds/", "/sitemap"]
+        .iter()
+        .any(|start| path.starts_with(start))
 }
 
 /// Operations whose body may be left out, by the end of their address.
@@ -433,7 +449,7 @@ fn headers_of(status: u16, response: &Value, management: bool, path: &str) -> Ma
         200 if !management && unvalidated(path) => {
             add("Cache-Control", "No cache may keep it: `no-store`.");
         }
-        200 if !management && path.starts_with("/delivery/") => {
+        200 if is_cached(path) => {
             add("ETag", "A hash of the content, for `If-None-Match`.");
             add("Last-Modified", "When the newest thing in the answer changed.");
             add("Cache-Control", "How long caches may keep it.");

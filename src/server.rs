@@ -24,8 +24,8 @@ use crate::error::{Code, Problem};
 use crate::front::front;
 use crate::request::{self, HeadOnly, RequestId};
 use crate::{
-    articles, auth, captions, changes, docs, feedback, health, images, jobs, media, openapi, search, site, taxonomy,
-    views,
+    articles, auth, captions, changes, docs, feedback, feeds, health, images, jobs, media, openapi, search, site,
+    taxonomy, views,
 };
 
 /// The whole API. Mounting a handler documents it.
@@ -54,6 +54,7 @@ pub fn api(config: &mut ServiceConfig<'_>) {
                 .configure(site::mount_management),
         )
         .configure(media::delivery::mount)
+        .configure(feeds::delivery::mount)
         .configure(health::mount);
 }
 

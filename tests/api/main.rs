@@ -23,6 +23,7 @@ mod changes;
 mod concurrency;
 mod delivery;
 mod feedback;
+mod feeds;
 mod images;
 mod lists;
 mod operation;

@@ -102,6 +102,18 @@ delivery   getArticle           own      404 404 404 404
 delivery   listRelated          live     200 200 200 200
 delivery   listRelated          own      404 404 404 404
 delivery   searchArticles       live     200 200 200 200
+delivery   getArticleHtml       live     200 200 200 200
+delivery   getArticleHtml       own      404 404 404 404
+delivery   getArticleMarkdown   live     200 200 200 200
+delivery   getArticleMarkdown   own      404 404 404 404
+delivery   getArticleJsonLd     live     200 200 200 200
+delivery   getArticleJsonLd     own      404 404 404 404
+delivery   getRssFeed           live     200 200 200 200
+delivery   getAtomFeed          live     200 200 200 200
+delivery   getJsonFeed          live     200 200 200 200
+delivery   getSitemap           live     200 200 200 200
+delivery   getSitemapPage       live     200 200 200 200
+delivery   getNewsSitemap       live     200 200 200 200
 delivery   listSections         live     200 200 200 200
 delivery   getSection           live     200 200 200 200
 delivery   getSection           own      404 404 404 404
@@ -274,7 +286,7 @@ async fn ask(desk: &Desk, row: &Row, role: &str) -> Ask {
         session = newest.text("/data/0/id");
     }
     let object = match room {
-        _ if !path.contains('{') || path.starts_with("/media/") => None,
+        _ if !path.contains('{') || path.starts_with("/media/") || path.starts_with("/sitemap") => None,
         "articles" => Some(article(desk, row.whose).await),
         "captions" => Some(caption(desk, row.whose).await),
         "images" => Some(image(desk, row.whose).await),
@@ -294,6 +306,11 @@ async fn ask(desk: &Desk, row: &Row, role: &str) -> Ask {
         _ if id == "getMedia" => {
             let url = upload(&desk.as_editor()).await.text("/url");
             url.trim_start_matches(&desk.address()).to_owned()
+        }
+        _ if id == "getSitemapPage" => {
+            let story = article(desk, "live").await;
+            let story = desk.read(&story).await;
+            format!("/sitemap-{}.xml", &story.text("/published_at")[..7])
         }
         Some((start, end)) => format!("{start}/{name}{}", end.split_once('}').map_or("", |(_, rest)| rest)),
         None if id == "searchArticles" => format!("{path}?q=tin"),

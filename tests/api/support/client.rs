@@ -45,6 +45,8 @@ impl Person {
             "/management/",
             "/media/",
             "/health/",
+            "/feeds/",
+            "/sitemap",
             "/docs",
             "/openapi/",
             "/nowhere",
