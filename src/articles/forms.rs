@@ -133,7 +133,7 @@ pub async fn get_article_markdown(
 
 /// Get a story as JSON-LD.
 ///
-/// The NewsArticle of schema.org for a page's `<script type="application/ld+json">`: `<` is escaped, so the text may be
+/// The NewsArticle of schema.org for a page's script element of type `application/ld+json`: `<` is escaped, so the text may be
 /// put there as it is. A slug the story had before is answered 308 with the address now.
 #[utoipa::path(
     tag = "articles",
