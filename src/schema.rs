@@ -349,6 +349,34 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    outbox (id) {
+        id -> Text,
+        kind -> Text,
+        payload -> Text,
+        dedupe -> Text,
+        due_ms -> BigInt,
+        attempts -> BigInt,
+        lease_ms -> BigInt,
+        fence -> BigInt,
+        done_ms -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    share_counts (email_hmac, day) {
+        email_hmac -> Text,
+        day -> BigInt,
+        n -> BigInt,
+    }
+}
+
+diesel::table! {
+    share_optouts (email_hmac) {
+        email_hmac -> Text,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     meta,
     counters,
@@ -377,4 +405,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     feedback,
     idempotency,
     audit,
+    outbox,
+    share_counts,
+    share_optouts,
 );

@@ -23,7 +23,9 @@ use crate::db::panic_text;
 use crate::error::{Code, Problem};
 use crate::front::front;
 use crate::request::{self, HeadOnly, RequestId};
-use crate::{articles, auth, captions, changes, docs, feedback, health, images, jobs, media, openapi, site, taxonomy};
+use crate::{
+    articles, auth, captions, changes, docs, feedback, health, images, jobs, media, openapi, share, site, taxonomy,
+};
 
 /// The whole API. Mounting a handler documents it.
 pub fn api(config: &mut ServiceConfig<'_>) {
@@ -33,6 +35,7 @@ pub fn api(config: &mut ServiceConfig<'_>) {
                 .configure(articles::delivery::mount)
                 .configure(taxonomy::delivery::mount)
                 .configure(feedback::delivery::mount)
+                .configure(share::delivery::mount)
                 .configure(changes::delivery::mount)
                 .configure(site::mount_delivery),
         )
@@ -297,6 +300,9 @@ async fn surround(
 
 /// The path as the log may keep it: a message's reference is its sender's only key.
 fn loggable(path: &str) -> &str {
+    if path.starts_with("/delivery/v1/shares/opt-out/") {
+        return "/delivery/v1/shares/opt-out/…";
+    }
     match path.strip_prefix("/delivery/v1/feedback/") {
         Some(_) => "/delivery/v1/feedback/…",
         None => path,
