@@ -20,6 +20,11 @@ test-postgres *args:
     @test -n "${TEST_POSTGRES_URL:-}" || { echo "set TEST_POSTGRES_URL, for example postgres://me:secret@127.0.0.1/postgres"; exit 2; }
     cargo test --locked {{ args }}
 
+# The load run of benches/README.md: `just bench`, `just bench 100000`, `just bench --markdown`
+bench *args:
+    cargo build --release --locked
+    cargo bench --locked --bench load -- {{ args }}
+
 # Formatting, clippy, and the linters of the OpenAPI documents
 lint:
     cargo fmt --check

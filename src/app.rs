@@ -14,6 +14,7 @@ use crate::idempotency::InFlight;
 use crate::limits::Limits;
 use crate::mail::Mailer;
 use crate::media::MediaStore;
+use crate::views::Views;
 
 /// The state, as handlers take it.
 pub type State = web::Data<App>;
@@ -44,6 +45,8 @@ pub struct App {
     pub outbox: Notify,
     /// Delivery's answers, rendered.
     pub cache: Cache,
+    /// How often stories are opened.
+    pub views: Views,
     /// One open stream of changes per permit.
     pub streams: Arc<Semaphore>,
     /// Turns true when the program is asked to stop, for what would go on for ever.
@@ -77,6 +80,7 @@ impl App {
             mail: Mailer::open(&config)?,
             outbox: Notify::new(),
             cache: Cache::new(config.cache_bytes),
+            views: Views::new(),
             streams: Arc::new(Semaphore::new(STREAMS)),
             stopping: watch::channel(false).0,
             db,

@@ -145,6 +145,8 @@ pub struct Made {
     pub link: Option<String>,
     /// How long it holds.
     pub lifetime: Lifetime,
+    /// `Content-Security-Policy` header, for what browsers would show as a page.
+    pub policy: Option<&'static str>,
 }
 
 /// How long an answer holds.
@@ -184,6 +186,7 @@ impl Made {
             keys,
             link,
             lifetime: Lifetime::Followed,
+            policy: None,
         })
     }
 }

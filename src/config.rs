@@ -186,17 +186,19 @@ impl Config {
 /// The mail server and the sender, which are needed together. What is wrong is told without the address: it may hold
 /// a password.
 fn mail(smtp_url: &str, from: &str, errors: &mut Vec<String>) -> (Option<Secret>, Option<Mailbox>) {
+    let sender: Option<Mailbox> = from.parse().ok();
+    if sender.is_none() && !from.is_empty() {
+        errors.push("MAIL_FROM must be written News <news@example.vn>".into());
+    } else if sender.is_none() && !smtp_url.is_empty() {
+        errors.push("MAIL_FROM is needed with SMTP_URL: write News <news@example.vn>".into());
+    }
     if smtp_url.is_empty() {
-        return (None, None);
+        return (None, sender);
     }
     if crate::mail::Mailer::check(smtp_url).is_err() {
         errors.push("SMTP_URL must be an address such as smtps://user:password@mail.example.vn".into());
     }
-    let from = from.parse().ok();
-    if from.is_none() {
-        errors.push("MAIL_FROM is needed with SMTP_URL: write News <news@example.vn>".into());
-    }
-    (Some(Secret(smtp_url.as_bytes().to_vec())), from)
+    (Some(Secret(smtp_url.as_bytes().to_vec())), sender)
 }
 
 /// Waits in seconds, joined by commas.

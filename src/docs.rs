@@ -211,6 +211,7 @@ fn made(body: Vec<u8>, media_type: &'static str) -> Made {
         keys: Vec::new(),
         link: None,
         lifetime: Lifetime::Followed,
+        policy: None,
     }
 }
 

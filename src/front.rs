@@ -9,16 +9,18 @@ use std::task::{Context, Poll};
 use actix_http::Request;
 use actix_service::{IntoServiceFactory, Service, ServiceFactory};
 use actix_web::HttpMessage;
-use actix_web::body::MessageBody;
+use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{AppConfig, ServiceResponse};
-use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::{Method, StatusCode};
 use futures_util::future::{Either, LocalBoxFuture, Map};
 use futures_util::{FutureExt, TryFutureExt};
 
 use crate::app::State;
 use crate::cache::Response;
+use crate::request::address_behind;
 use crate::server;
+use crate::types::Time;
 
 /// Puts the delivery path in front of an application.
 pub fn front<I, S, B>(app: State, application: I) -> Front<S>
@@ -93,6 +95,9 @@ fn plain<B: MessageBody + 'static, E>(result: Result<ServiceResponse<B>, E>) -> 
 
 /// The answer, when it can be given without waiting.
 fn at_hand(app: &State, request: &Request) -> Option<Response> {
+    if *request.method() == Method::POST {
+        return count_view(app, request);
+    }
     let uri = request.uri();
     let path = uri.path();
     if !matches!(*request.method(), Method::GET | Method::HEAD) || !is_delivery(path) {
@@ -108,6 +113,30 @@ fn at_hand(app: &State, request: &Request) -> Option<Response> {
     Some(response)
 }
 
+/// A beacon without a body, of a story whose address is known.
+fn count_view(app: &State, request: &Request) -> Option<Response> {
+    let uri = request.uri();
+    let reference = uri
+        .path()
+        .strip_prefix("/delivery/v1/articles/")?
+        .strip_suffix("/views")?;
+    let headers = request.headers();
+    let length = headers.get(header::CONTENT_LENGTH).map(HeaderValue::as_bytes);
+    let empty = matches!(length, None | Some(b"0")) && !headers.contains_key(header::TRANSFER_ENCODING);
+    if !empty || uri.query().is_some() || server::head_size(headers) > server::HEAD_LIMIT {
+        return None;
+    }
+    let story = app.views.resolve(reference)?;
+    let address = address_behind(request.peer_addr(), headers, &app.config.trusted_proxies);
+    let browser = headers.get(header::USER_AGENT).map(HeaderValue::as_bytes);
+    app.views.record(story, address, browser, Time::now());
+    let mut response = Response::with_body(StatusCode::ACCEPTED, BoxBody::new(()));
+    let cache_control = HeaderValue::from_static("no-store");
+    response.headers_mut().insert(header::CACHE_CONTROL, cache_control);
+    surround(request, &mut response);
+    Some(response)
+}
+
 fn is_delivery(path: &str) -> bool {
     ["/delivery/v1/", "/feeds/", "/sitemap"]
         .iter()
@@ -120,10 +149,9 @@ fn surround(request: &Request, response: &mut Response) {
     headers.insert(server::X_REQUEST_ID, server::request_id(request.headers()));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    if request.headers().contains_key(header::ORIGIN) {
-        headers.insert(
-            header::ACCESS_CONTROL_EXPOSE_HEADERS,
-            HeaderValue::from_static(server::EXPOSED),
-        );
-    }
+    // Whether the request names its origin or not: a shared cache gives the answer to others, too.
+    headers.insert(
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static(server::EXPOSED),
+    );
 }

@@ -6,10 +6,10 @@ use diesel::prelude::*;
 use tokio::task::JoinHandle;
 
 use crate::app::State;
-use crate::changes;
 use crate::db::{Conn, Tx};
 use crate::error::Result;
 use crate::schema::{audit, idempotency, sessions};
+use crate::{changes, search, views};
 
 /// How often retention looks.
 const EVERY: Duration = Duration::from_secs(600);
@@ -35,8 +35,33 @@ pub fn start(app: State) -> Jobs {
     Jobs(vec![
         tokio::task::spawn(changes::follow::follow(app.clone())),
         tokio::task::spawn(crate::outbox::run(app.clone())),
+        tokio::task::spawn(count_views(app.clone())),
+        tokio::task::spawn(search::fill(app.clone())),
         tokio::task::spawn(forget(app)),
     ])
+}
+
+/// How often views are written: what a crash loses.
+const FLUSH: Duration = Duration::from_secs(5);
+
+/// Writes views, and keeps the sums over the windows right.
+async fn count_views(app: State) {
+    let mut failing = false;
+    loop {
+        let done = async {
+            while app.db.write(views::store::roll).await? {}
+            views::store::flush(&app, &app.views).await
+        };
+        match done.await {
+            Ok(()) => failing = false,
+            Err(problem) if !failing => {
+                failing = true;
+                tracing::error!(cause = %problem, "views cannot be written; they are kept and tried again");
+            }
+            Err(_) => {}
+        }
+        tokio::time::sleep(FLUSH).await;
+    }
 }
 
 async fn forget(app: State) {

@@ -54,7 +54,7 @@ impl<K: Hash + Eq + Clone> Limit<K> {
 }
 
 /// An address, or the /64 network that an IPv6 customer has to themselves.
-fn network(ip: IpAddr) -> IpAddr {
+pub fn network(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V4(_) => ip,
         IpAddr::V6(v6) => {

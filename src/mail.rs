@@ -66,6 +66,10 @@ impl Mailer {
 
 /// 5xx is for good, but for what is wrong with our own sign-in: an operator can put that right.
 fn judged(error: &Error) -> Sent {
+    // Refused on our side, before the mail server: it would be refused each time.
+    if error.is_client() {
+        return Sent::Refused("the mail cannot be put to this mail server".into());
+    }
     let Some(code) = error.status() else {
         return Sent::Later("the mail server was not reached or hung up".into());
     };

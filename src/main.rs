@@ -16,6 +16,7 @@ mod demo;
 mod docs;
 mod error;
 mod feedback;
+mod feeds;
 mod front;
 mod health;
 mod idempotency;
@@ -30,6 +31,7 @@ mod outbox;
 mod page;
 mod request;
 mod schema;
+mod search;
 mod server;
 mod share;
 mod site;
@@ -37,6 +39,7 @@ mod taxonomy;
 mod telemetry;
 mod text;
 mod types;
+mod views;
 
 fn main() -> std::process::ExitCode {
     cli::main()

@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 use serde_json::{Map, Value, json};
-use utoipa::OpenApi as _;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{OpenApi as _, PartialSchema};
 use utoipa_actix_web::AppExt;
 
 use crate::error::{FieldError, ProblemSchema, UsedBy};
@@ -56,15 +57,20 @@ pub fn document(name: &str) -> Option<&'static str> {
 fn route(path: &str) -> Option<&'static Route> {
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     let matches = |pattern: &[String]| {
-        pattern.len() == parts.len()
-            && pattern
-                .iter()
-                .zip(&parts)
-                .all(|(want, part)| want == part || (want.starts_with('{') && !part.is_empty()))
+        pattern.len() == parts.len() && pattern.iter().zip(&parts).all(|(want, part)| fits(want, part))
     };
     // An address without parameters goes before one that has them.
     let found = documents().routes.iter().filter(|route| matches(&route.pattern));
-    found.min_by_key(|route| route.pattern.iter().filter(|part| part.starts_with('{')).count())
+    found.min_by_key(|route| route.pattern.iter().filter(|part| part.contains('{')).count())
+}
+
+/// Whether a part of a path fits a part of a pattern, in which one parameter may stand: `sitemap-{page}.xml`.
+fn fits(want: &str, part: &str) -> bool {
+    let (Some((before, _)), Some((_, after))) = (want.split_once('{'), want.rsplit_once('}')) else {
+        return want == part;
+    };
+    let inner = part.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+    inner.is_some_and(|inner| !inner.is_empty())
 }
 
 /// The methods that an address takes; none when there is no such address.
@@ -100,6 +106,9 @@ fn documents() -> &'static Documents {
     articles::delivery::ArticleInclude,
     articles::management::WorkingArticleSort,
     articles::management::WorkingArticleInclude,
+    articles::related::RelatedBy,
+    crate::search::delivery::SearchSort,
+    crate::views::Window,
 )))]
 struct Common;
 
@@ -139,6 +148,19 @@ fn make() -> Documents {
         delivery: text(&delivery),
         management: text(&management),
         routes,
+    }
+}
+
+/// One object schema with the properties of two: what `#[serde(flatten)]` sends, flat for whoever generates types.
+pub fn merged<A: PartialSchema, B: PartialSchema>() -> RefOr<Schema> {
+    match (A::schema(), B::schema()) {
+        (RefOr::T(Schema::Object(mut first)), RefOr::T(Schema::Object(second))) => {
+            first.properties.extend(second.properties);
+            first.required.extend(second.required);
+            first.description = second.description;
+            first.into()
+        }
+        (other, _) => other,
     }
 }
 
@@ -242,9 +264,14 @@ const TAGS: &[(&str, &str)] = &[
     ),
     ("shares", "Stories that readers send to friends by mail."),
     ("changes", "What changed for readers, in order, for whoever follows it."),
+    ("search", "Finding stories by their words."),
     ("sections", "Sections of the site."),
     ("tags", "Tags across sections."),
     ("authors", "Who stories are by."),
+    (
+        "feeds",
+        "The newest stories for feed readers, and sitemaps for search engines.",
+    ),
     (
         "site",
         "The site: its name, languages, and the text readers consent to.",
@@ -347,7 +374,7 @@ fn complete(operation: &mut Value, path: &str, method: &str, management: bool) {
             .entry(status.to_string())
             .or_insert_with(|| json!({ "description": meaning(status) }));
     }
-    if method == "get" && !management && path.starts_with("/delivery/") && !path.contains("/feedback") {
+    if method == "get" && is_cached(path) && !unvalidated(path) {
         responses.entry("304").or_insert_with(
             || json!({ "description": "What you have is still right (`If-None-Match`, `If-Modified-Since`)." }),
         );
@@ -369,6 +396,13 @@ fn complete(operation: &mut Value, path: &str, method: &str, management: bool) {
     }
 }
 
+/// Answers with validators, which the delivery cache makes.
+fn is_cached(path: &str) -> bool {
+    ["/delivery/", "/feeds/", "/sitemap"]
+        .iter()
+        .any(|start| path.starts_with(start))
+}
+
 /// Operations whose body may be left out, by the end of their address.
 const ACTIONS: &[&str] = &["/publish", "/unpublish", "/trash", "/restore", "/auth/logout"];
 
@@ -378,6 +412,11 @@ pub const OPEN: &[&str] = &[
     "/management/v1/auth/refresh",
     "/management/v1/auth/logout",
 ];
+
+/// Delivery answers that are for one reader or for one moment, and have no validators.
+fn unvalidated(path: &str) -> bool {
+    path.starts_with("/delivery/v1/feedback/") || path.ends_with("/changes/stream") || path.contains("/shares")
+}
 
 /// The headers that a client may want to read from an answer.
 fn headers_of(status: u16, response: &Value, management: bool, path: &str) -> Map<String, Value> {
@@ -408,10 +447,10 @@ fn headers_of(status: u16, response: &Value, management: bool, path: &str) -> Ma
                 add("Location", "The new item's address.");
             }
         }
-        200 if !management && path.starts_with("/delivery/v1/feedback/") => {
-            add("Cache-Control", "Always `private, no-store`.");
+        200 if !management && unvalidated(path) => {
+            add("Cache-Control", "No cache may keep it: `no-store`.");
         }
-        200 if !management && path.starts_with("/delivery/") => {
+        200 if is_cached(path) => {
             add("ETag", "A hash of the content, for `If-None-Match`.");
             add("Last-Modified", "When the newest thing in the answer changed.");
             add("Cache-Control", "How long caches may keep it.");

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use diesel::prelude::*;
-use futures_util::future::join_all;
+use tokio::task::JoinSet;
 
 use crate::app::{App, State};
 use crate::db::{Tx, Value, insert_once};
@@ -19,7 +19,7 @@ use crate::types::Id;
 /// How often an instance looks for what others queued or left, and for what is due again.
 const EVERY: Duration = Duration::from_secs(1);
 /// Rows that one instance sends at once.
-const AT_ONCE: i64 = 8;
+const AT_ONCE: usize = 8;
 /// How long a row is ours; longer than any try.
 const LEASE_SECONDS: i64 = 120;
 /// How long a row without its payload is kept, so that its cause cannot queue it twice.
@@ -53,23 +53,48 @@ pub fn queue(tx: &mut Tx<'_>, kind: &str, payload: &str, dedupe: &str) -> Result
     insert_once(tx.conn, statement, &values)
 }
 
-/// Sends for as long as the program runs.
+/// Sends for as long as the program runs. A slow mail keeps its own place, not those of others; the tries end with this
+/// future, and their rows are taken again after their leases.
 pub async fn run(app: State) {
+    let mut tries = JoinSet::new();
     loop {
-        match take(&app).await {
-            Ok(rows) if !rows.is_empty() => {
-                join_all(rows.into_iter().map(|row| attempt(&app, row))).await;
-                continue;
-            }
-            Ok(_) => {}
-            Err(problem) => tracing::error!(cause = %problem, "the outbox cannot be read; it is tried again"),
+        while tries.try_join_next().is_some() {}
+        let free = AT_ONCE.saturating_sub(tries.len());
+        let found = if free == 0 {
+            0
+        } else {
+            begin(&app, &mut tries, free).await
+        };
+        if free > 0 && found == free {
+            continue;
         }
-        // Either end is a reason to look.
-        let _ = tokio::time::timeout(EVERY, app.outbox.notified()).await;
+        tokio::select! {
+            Some(_) = tries.join_next() => {}
+            () = app.outbox.notified() => {}
+            () = tokio::time::sleep(EVERY) => {}
+        }
     }
 }
 
-async fn take(app: &App) -> Result<Vec<Row>> {
+/// Starts the tries of up to `free` rows; how many they are.
+async fn begin(app: &State, tries: &mut JoinSet<()>, free: usize) -> usize {
+    match take(app, free).await {
+        Ok(rows) => {
+            let found = rows.len();
+            for row in rows {
+                let app = app.clone();
+                tries.spawn(async move { attempt(&app, row).await });
+            }
+            found
+        }
+        Err(problem) => {
+            tracing::error!(cause = %problem, "the outbox cannot be read; it is tried again");
+            0
+        }
+    }
+}
+
+async fn take(app: &App, free: usize) -> Result<Vec<Row>> {
     let now = crate::types::Time::now();
     let waiting: i64 = app
         .db
@@ -82,11 +107,11 @@ async fn take(app: &App) -> Result<Vec<Row>> {
     if waiting == 0 {
         Ok(Vec::new())
     } else {
-        app.db.write(claim).await
+        app.db.write(move |tx| claim(tx, free)).await
     }
 }
 
-fn claim(tx: &mut Tx<'_>) -> Result<Vec<Row>> {
+fn claim(tx: &mut Tx<'_>, free: usize) -> Result<Vec<Row>> {
     let now = tx.now.ms();
     let rows: Vec<Row> = outbox::table
         .filter(outbox::done_ms.is_null().and(outbox::due_ms.le(now)))
@@ -99,7 +124,7 @@ fn claim(tx: &mut Tx<'_>) -> Result<Vec<Row>> {
             outbox::attempts,
             outbox::fence,
         ))
-        .limit(AT_ONCE)
+        .limit(free as i64)
         .load(tx.conn)?;
     let mut ours = Vec::new();
     for mut row in rows {

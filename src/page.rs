@@ -48,15 +48,18 @@ pub struct PageQuery {
     pub include_total: bool,
 }
 
+/// How many items an answer has: 1 to 100, 20 when nothing is said.
+pub fn limit_of(params: &mut Params) -> Result<usize> {
+    match params.one("limit")?.map(|text| text.parse()) {
+        None => Ok(20),
+        Some(Ok(limit @ 1..=100)) => Ok(limit),
+        Some(_) => Err(crate::request::invalid("limit", "must be a whole number from 1 to 100")),
+    }
+}
+
 impl FromParams for PageQuery {
     fn take(params: &mut Params) -> Result<Self> {
-        let limit = match params.one("limit")? {
-            None => 20,
-            Some(text) => match text.parse() {
-                Ok(limit @ 1..=100) => limit,
-                _ => return Err(crate::request::invalid("limit", "must be a whole number from 1 to 100")),
-            },
-        };
+        let limit = limit_of(params)?;
         let cursor = params.one("cursor")?;
         Ok(Self {
             limit,
@@ -185,6 +188,16 @@ pub struct PageInfo {
 }
 
 impl PageInfo {
+    /// Of a list that is one page.
+    pub fn only() -> Self {
+        Self {
+            next_cursor: None,
+            prev_cursor: None,
+            has_more: false,
+            total: None,
+        }
+    }
+
     /// The `Link` header (RFC 8288) with the neighbouring pages.
     pub fn link(&self, public_url: &str, req: &HttpRequest) -> Option<String> {
         self.link_at(public_url, req.path(), req.query_string())

@@ -1,8 +1,8 @@
 //! What comes in: query parameters from closed lists, bodies with their limits, the caller's address.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Ready, ready};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use actix_web::dev::Payload;
@@ -48,19 +48,20 @@ impl FromRequest for RequestId {
 
 /// The caller's address: the peer's, or what a trusted proxy says of it.
 pub fn client_address(req: &HttpRequest) -> IpAddr {
-    let peer = req
-        .peer_addr()
-        .map_or(IpAddr::from([127, 0, 0, 1]), |peer| peer.ip().to_canonical());
-    let Some(app) = req.app_data::<web::Data<App>>() else {
-        return peer;
-    };
-    let trusted = &app.config.trusted_proxies;
+    match req.app_data::<web::Data<App>>() {
+        Some(app) => address_behind(req.peer_addr(), req.headers(), &app.config.trusted_proxies),
+        None => address_behind(req.peer_addr(), req.headers(), &BTreeSet::new()),
+    }
+}
+
+/// The client's address behind proxies that are trusted.
+pub fn address_behind(peer: Option<SocketAddr>, headers: &header::HeaderMap, trusted: &BTreeSet<IpAddr>) -> IpAddr {
+    let peer = peer.map_or(IpAddr::from([127, 0, 0, 1]), |peer| peer.ip().to_canonical());
     if !trusted.contains(&peer) {
         return peer;
     }
     // From the right: the first address that is not one of our own proxies is the last one that was really seen.
-    let forwarded = req
-        .headers()
+    let forwarded = headers
         .get_all("x-forwarded-for")
         .filter_map(|value| value.to_str().ok());
     let hops: Vec<&str> = forwarded.flat_map(|line| line.split(',')).collect();
@@ -474,6 +475,16 @@ pub enum PathRef {
     Id(Id),
     /// A slug, or text that no slug is equal to.
     Slug(String),
+}
+
+impl PathRef {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Id(id) => id.as_str(),
+            Self::Slug(slug) => slug,
+        }
+    }
 }
 
 impl FromRequest for PathRef {

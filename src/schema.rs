@@ -377,6 +377,17 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    search_docs (row_id) {
+        row_id -> BigInt,
+        article_id -> Text,
+        title_exact -> Text,
+        title_folded -> Text,
+        lead_exact -> Text,
+        lead_folded -> Text,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     meta,
     counters,
@@ -408,4 +419,33 @@ diesel::allow_tables_to_appear_in_same_query!(
     outbox,
     share_counts,
     share_optouts,
+    search_docs,
 );
+
+diesel::table! {
+    view_hours (article_id, hour) {
+        article_id -> Text,
+        hour -> BigInt,
+        n -> BigInt,
+    }
+}
+
+diesel::table! {
+    view_totals (article_id) {
+        article_id -> Text,
+        h24 -> BigInt,
+        d7 -> BigInt,
+        d30 -> BigInt,
+        total -> BigInt,
+    }
+}
+
+diesel::table! {
+    view_flushes (instance) {
+        instance -> Text,
+        flush_no -> BigInt,
+        at_ms -> BigInt,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(publications, view_totals);

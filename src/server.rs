@@ -24,7 +24,8 @@ use crate::error::{Code, Problem};
 use crate::front::front;
 use crate::request::{self, HeadOnly, RequestId};
 use crate::{
-    articles, auth, captions, changes, docs, feedback, health, images, jobs, media, openapi, share, site, taxonomy,
+    articles, auth, captions, changes, docs, feedback, feeds, health, images, jobs, media, openapi, search, share,
+    site, taxonomy, views,
 };
 
 /// The whole API. Mounting a handler documents it.
@@ -33,10 +34,12 @@ pub fn api(config: &mut ServiceConfig<'_>) {
         .service(
             scope("/delivery/v1")
                 .configure(articles::delivery::mount)
+                .configure(search::delivery::mount)
                 .configure(taxonomy::delivery::mount)
                 .configure(feedback::delivery::mount)
                 .configure(share::delivery::mount)
                 .configure(changes::delivery::mount)
+                .configure(views::delivery::mount)
                 .configure(site::mount_delivery),
         )
         .service(
@@ -52,6 +55,7 @@ pub fn api(config: &mut ServiceConfig<'_>) {
                 .configure(site::mount_management),
         )
         .configure(media::delivery::mount)
+        .configure(feeds::delivery::mount)
         .configure(health::mount);
 }
 
@@ -109,6 +113,10 @@ pub async fn serve(app: App, ready: impl FnOnce(&Config)) -> Result<(), String> 
     }
     .map_err(|error| error.to_string())?;
     jobs.stop().await;
+    // After the last request, so that every view that was taken is written.
+    if let Err(problem) = views::store::flush(&state, &state.views).await {
+        tracing::error!(cause = %problem, "the last seconds' views could not be written");
+    }
     tracing::info!("stopped");
     Ok(())
 }
@@ -312,6 +320,7 @@ fn loggable(path: &str) -> &str {
 /// Outside of management every origin gets the same answer, so that caches keep one and not one an origin.
 fn open_to_all(headers: &mut header::HeaderMap) {
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
     let kept: Vec<String> = headers
         .get_all(header::VARY)
         .filter_map(|value| value.to_str().ok())

@@ -10,6 +10,7 @@ use utoipa::openapi::schema::{Discriminator, OneOfBuilder};
 use utoipa::openapi::{Ref, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+use super::json_ld::JsonLd;
 use super::publication::{Card, Doc, FrozenCaption, PublicationRow};
 use super::{CaptionRole, Seo, Source};
 use crate::body::{self, Body, FigureHtml};
@@ -206,6 +207,10 @@ pub struct Article {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false, value_type = String)]
     pub text: Option<String>,
+    /// The story as schema.org's NewsArticle, with `include=json_ld`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false, value_type = JsonLd)]
+    pub json_ld: Option<Value>,
 }
 
 /// A figure with its placement, so that a stock renderer has all it needs.
@@ -456,6 +461,14 @@ pub fn figure_html(placements: &[Placement]) -> impl Fn(&str) -> Option<FigureHt
             text: placement.text.clone(),
             credit: placement.credit.clone(),
         })
+    }
+}
+
+/// The alternative text of a figure, for Markdown.
+pub fn figure_alt(placements: &[Placement]) -> impl Fn(&str) -> Option<String> {
+    move |id| {
+        let placement = placements.iter().find(|placement| placement.id.as_str() == id)?;
+        placement.alt.clone()
     }
 }
 

@@ -6,14 +6,14 @@ use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::compose::{
-    Article, ArticleSummary, Composer, Translations, docs_of, figure_html, published_body, translations_of,
-};
-use super::listing::{ArticleFilters, placements, summaries};
+use super::compose::{Article, ArticleSummary, figure_alt, figure_html, published_body};
+use super::forms::{self, Story};
+use super::json_ld;
+use super::listing::{ArticleFilters, summaries};
 use super::publication::{Found, PublicationRow, look_up};
 use crate::app::{App, State};
 use crate::cache::{Outcome, Target, serve};
-use crate::changes::{self, key};
+use crate::changes;
 use crate::conditional::Made;
 use crate::config::Config;
 use crate::db::Conn;
@@ -21,11 +21,18 @@ use crate::error::{Problem, Result};
 use crate::page::{Key, PageQuery, Start};
 use crate::request::{FromParams, Params, PathRef, Query, invalid};
 use crate::schema::publications;
+use crate::site;
 use crate::{keyset, page_type};
 
 /// Mounts the handlers.
 pub fn mount(config: &mut ServiceConfig<'_>) {
-    config.service(list_articles).service(get_article);
+    config
+        .service(list_articles)
+        .service(super::related::list_related)
+        .service(get_article)
+        .service(forms::get_article_html)
+        .service(forms::get_article_markdown)
+        .service(forms::get_article_json_ld);
 }
 
 page_type! {
@@ -85,6 +92,8 @@ pub enum ArticleInclude {
     Markdown,
     /// The body as plain text.
     Text,
+    /// The story as schema.org's NewsArticle.
+    JsonLd,
 }
 
 /// Order and additions of the list of stories.
@@ -134,6 +143,7 @@ impl FromParams for OneQuery {
             ("html", ArticleInclude::Html),
             ("markdown", ArticleInclude::Markdown),
             ("text", ArticleInclude::Text),
+            ("json_ld", ArticleInclude::JsonLd),
         ];
         Ok(Self {
             include: params.include(&known)?,
@@ -203,18 +213,26 @@ fn one(conn: &mut Conn, app: &App, article: &PathRef, query: &Result<Query<OneQu
     };
     // Looked at now and not before: an unknown story is 404 whatever the query says.
     let Query(OneQuery { include }) = query.as_ref().map_err(Problem::copy)?;
-    let card = row.card()?;
-    let doc = docs_of(conn, std::slice::from_ref(&row.article_id))?.remove(&row.article_id);
-    let doc = doc.ok_or_else(|| Problem::internal("a live publication has no document"))?;
-    let composer = Composer::load(conn, &app.config, std::iter::once(&card), doc.captions.iter())?;
-    let Translations {
-        list: translations,
-        newest: newest_translation,
-        keys: translation_keys,
-    } = translations_of(conn, &app.config, &row)?;
-    let captions = placements(&composer, &doc);
-    let summary = composer.summary(&row, card);
+    let Story {
+        row,
+        summary,
+        doc,
+        captions,
+        translations,
+        keys,
+        last_modified,
+    } = Story::load(conn, &app.config, row)?;
     let wants = |form| include.contains(&form);
+    let json_ld = match wants(ArticleInclude::JsonLd) {
+        true => Some(json_ld::news_article(
+            &app.config,
+            &site::current(conn)?,
+            &summary,
+            &doc,
+            &captions,
+        )),
+        false => None,
+    };
     let article = Article {
         id: summary.id,
         slug: summary.slug,
@@ -237,29 +255,14 @@ fn one(conn: &mut Conn, app: &App, article: &PathRef, query: &Result<Query<OneQu
         body: published_body(&doc.body, &captions)?,
         corrections: Vec::new(),
         translations,
-        seo: doc.seo,
         feedback_open: row.feedback_open,
         html: wants(ArticleInclude::Html).then(|| doc.body.to_html(&figure_html(&captions))),
-        markdown: wants(ArticleInclude::Markdown).then(|| {
-            let alt = |id: &str| {
-                captions
-                    .iter()
-                    .find(|placement| placement.id.as_str() == id)?
-                    .alt
-                    .clone()
-            };
-            doc.body.to_markdown_with(&alt)
-        }),
+        markdown: wants(ArticleInclude::Markdown).then(|| doc.body.to_markdown_with(&figure_alt(&captions))),
         text: wants(ArticleInclude::Text).then(|| doc.body.to_text()),
+        json_ld,
+        seo: doc.seo,
         captions,
     };
-    let mut keys = vec![key('a', &row.article_id), "site".to_owned()];
-    keys.extend(composer.keys());
-    keys.extend(translation_keys);
-    let last_modified = [Some(row.updated), composer.newest(), newest_translation]
-        .into_iter()
-        .flatten()
-        .max();
     Made::json(&article, last_modified, keys, None).map(Outcome::Here)
 }
 

@@ -12,6 +12,7 @@ use crate::db::Conn;
 use crate::error::Result;
 use crate::request::{FromParams, Params, invalid};
 use crate::schema::{publication_authors, publication_tags, publications};
+use crate::search;
 use crate::taxonomy::{self, Kind};
 use crate::text::fold;
 use crate::types::{Id, Time};
@@ -51,25 +52,33 @@ pub struct ArticleFilters {
 
 impl FromParams for ArticleFilters {
     fn take(params: &mut Params) -> Result<Self> {
-        let language = params.many("language", 20)?;
-        if language.iter().any(|language| !crate::text::is_language(language)) {
-            return Err(invalid("language", "takes lower-case BCP 47 tags such as vi"));
-        }
         Ok(Self {
             id: params.ids("id", 100)?,
-            section: params.references("section")?,
             tag: params.references("tag")?,
             author: params.references("author")?,
-            language,
             source: params.words("source")?,
             featured: params.flag("featured")?,
             published_after: params.time("published_after")?,
             published_before: params.time("published_before")?,
+            ..Self::of_section_and_language(params)?
         })
     }
 }
 
 impl ArticleFilters {
+    /// The two filters that every list of stories takes.
+    pub fn of_section_and_language(params: &mut Params) -> Result<Self> {
+        let language = params.many("language", 20)?;
+        if language.iter().any(|language| !crate::text::is_language(language)) {
+            return Err(invalid("language", "takes lower-case BCP 47 tags such as vi"));
+        }
+        Ok(Self {
+            section: params.references("section")?,
+            language,
+            ..Self::default()
+        })
+    }
+
     /// Looks up what the names of sections, tags and authors mean; unknown ones are in no story.
     pub fn resolve(&self, conn: &mut Conn) -> Result<Resolved<'_>> {
         Ok(Resolved {
@@ -78,6 +87,13 @@ impl ArticleFilters {
             authors: taxonomy::find_ids(conn, Kind::Author, &self.author)?,
             filters: self,
         })
+    }
+}
+
+impl ArticleFilters {
+    /// From when on and until when.
+    pub fn times(&self) -> (Option<Time>, Option<Time>) {
+        (self.published_after, self.published_before)
     }
 }
 
@@ -128,6 +144,44 @@ impl Resolved<'_> {
             rows = rows.filter(publications::published_ms.lt(time));
         }
         rows
+    }
+
+    /// The sections that stories must be in; none when all pass.
+    pub fn sections(&self) -> Option<&[Id]> {
+        (!self.filters.section.is_empty()).then_some(self.sections.as_slice())
+    }
+
+    /// The languages that stories must be in; none when all pass.
+    pub fn languages(&self) -> Option<&[String]> {
+        (!self.filters.language.is_empty()).then_some(self.filters.language.as_slice())
+    }
+
+    /// The same for the search index, but for the times: of each group of marks a story has one.
+    pub fn marks(&self) -> Vec<Vec<String>> {
+        let filters = self.filters;
+        let mut groups = Vec::new();
+        for (is_asked, letter, ids) in [
+            (!filters.id.is_empty(), 'a', &filters.id),
+            (!filters.section.is_empty(), 's', &self.sections),
+            (!filters.tag.is_empty(), 't', &self.tags),
+            (!filters.author.is_empty(), 'u', &self.authors),
+        ] {
+            if is_asked {
+                groups.push(search::id_marks(letter, ids));
+            }
+        }
+        if !filters.language.is_empty() {
+            groups.push(
+                filters
+                    .language
+                    .iter()
+                    .map(|language| search::language_mark(language))
+                    .collect(),
+            );
+        }
+        groups.extend(filters.source.iter().map(|source| vec![search::source_mark(source)]));
+        groups.extend(filters.featured.map(|featured| vec![search::featured_mark(featured)]));
+        groups
     }
 
     /// The purge keys of a list of these stories.

@@ -2,11 +2,14 @@
 
 pub mod compose;
 pub mod delivery;
+pub mod forms;
 pub mod input;
+pub mod json_ld;
 pub mod listing;
 pub mod management;
 pub mod publication;
 pub mod record;
+pub mod related;
 pub mod store;
 
 use serde::{Deserialize, Serialize};

@@ -18,6 +18,7 @@ use crate::request::PathRef;
 use crate::schema::{
     images, publication_authors, publication_docs, publication_images, publication_tags, publications, slugs,
 };
+use crate::search;
 use crate::text::{fold, sort_key};
 use crate::types::{Id, Time};
 
@@ -249,6 +250,8 @@ pub fn publish(tx: &mut Tx<'_>, caller: &Caller, id: &Id, guard: &Guard, input: 
         .find(id)
         .select(PublicationRow::as_select())
         .first(tx.conn)?;
+    // After the row, which whoever fills the index takes as well.
+    search::put(tx.conn, &new, &card, &doc)?;
     keys.extend(membership_keys(tx.conn, id, Some(&new))?);
     keys.sort();
     keys.dedup();
@@ -415,6 +418,7 @@ fn withdraw(tx: &mut Tx<'_>, row: &mut ArticleRow) -> Result<()> {
             publications::card.eq("{}"),
         ))
         .execute(tx.conn)?;
+    search::remove(tx.conn, &row.id)?;
     row.public_state = PublicState::Gone.as_str().to_owned();
     row.published_hash = None;
     changes::record(tx, "article.unpublished", row.id.as_str(), Some(&old.language), keys);

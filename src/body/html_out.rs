@@ -229,7 +229,7 @@ fn span_text(out: &mut String, span: &Span) {
     lines(out, &span.text);
 }
 
-fn lines(out: &mut String, text: &str) {
+pub(super) fn lines(out: &mut String, text: &str) {
     for (index, line) in text.split('\n').enumerate() {
         if index > 0 {
             out.push_str("<br/>");

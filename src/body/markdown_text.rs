@@ -38,6 +38,11 @@ pub(super) struct Line {
     pieces: Vec<Piece>,
 }
 
+/// Text without marks. `lines` says whether it may take more than one line of the source; headings may not.
+pub(super) fn unmarked(text: &str, lines: bool) -> String {
+    Line::plain(text).finish(lines, false)
+}
+
 /// The text of a block. `lines` says whether it may take more than one line of the source; headings may not.
 pub(super) fn inline(block: &TextBlock, lines: bool) -> String {
     let mut line = Line { pieces: Vec::new() };

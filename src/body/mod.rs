@@ -255,6 +255,18 @@ impl FieldError {
     }
 }
 
+/// Text without marks as HTML; line feeds are line breaks.
+pub fn text_to_html(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    html_out::lines(&mut out, text);
+    out
+}
+
+/// Text without marks as Markdown. `lines` says whether it may take more than one line; headings may not.
+pub fn text_to_markdown(text: &str, lines: bool) -> String {
+    markdown_text::unmarked(text, lines)
+}
+
 impl Body {
     /// Parses Portable Text from outside; fills in what may be left out.
     pub fn from_value(value: Value) -> Result<Self, Vec<FieldError>> {

@@ -111,6 +111,9 @@ impl Entry {
         if let Some(link) = made.link {
             extra.push((header::LINK, value(link)));
         }
+        if let Some(policy) = made.policy {
+            extra.push((header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy)));
+        }
         Self {
             seq,
             depends_on,

@@ -20,8 +20,8 @@ use crate::cache::{Outcome, Target, serve};
 use crate::conditional::{Lifetime, Made};
 use crate::db::Conn;
 use crate::error::{Code, Problem, Result};
-use crate::page::PageInfo;
-use crate::request::{FromParams, Params, Query, client_address, invalid};
+use crate::page::{PageInfo, limit_of};
+use crate::request::{FromParams, Params, Query, client_address};
 use crate::schema::meta;
 use crate::types::{Id, Time};
 
@@ -93,16 +93,9 @@ pub struct ChangesQuery {
 
 impl FromParams for ChangesQuery {
     fn take(params: &mut Params) -> Result<Self> {
-        let limit = match params.one("limit")? {
-            None => 20,
-            Some(text) => match text.parse() {
-                Ok(limit @ 1..=100) => limit,
-                _ => return Err(invalid("limit", "must be a whole number from 1 to 100")),
-            },
-        };
         Ok(Self {
             after: params.one("after")?,
-            limit,
+            limit: limit_of(params)? as i64,
         })
     }
 }

@@ -140,13 +140,13 @@ fn queue(tx: &mut Tx<'_>, article: &PathRef, input: &ShareCreate) -> Result<Answ
 fn checked(input: ShareCreate) -> Result<ShareCreate> {
     let mut check = Check::new();
     let name = check.line("/sender/name", &input.sender.name, 100);
-    let email = check.email("/sender/email", &input.sender.email);
+    let email = mail_address(&mut check, "/sender/email", &input.sender.email);
     if !(1..=3).contains(&input.recipients.len()) {
         check.fail("/recipients", "invalid_recipients", "Name 1 to 3 recipients.");
     }
     let recipients = input.recipients.iter().take(3).enumerate();
     let recipients = recipients
-        .map(|(n, one)| check.email(&format!("/recipients/{n}"), one))
+        .map(|(n, one)| mail_address(&mut check, &format!("/recipients/{n}"), one))
         .collect();
     let note = check.optional_text("/note", input.note.as_deref(), 500);
     // A name is a place for advertising as much as a note.
@@ -161,6 +161,19 @@ fn checked(input: ShareCreate) -> Result<ShareCreate> {
         recipients,
         note,
     })
+}
+
+/// An address that mail can be sent to: what the mailer would refuse later is told now.
+fn mail_address(check: &mut Check, pointer: &str, value: &str) -> String {
+    let email = check.email(pointer, value);
+    if crate::text::is_email(&email) && email.parse::<lettre::Address>().is_err() {
+        check.fail(
+            pointer,
+            "invalid_email",
+            "It must be an e-mail address such as name@example.vn.",
+        );
+    }
+    email
 }
 
 /// Whether mail programs would make a link of some of it.

@@ -4,7 +4,6 @@ pub mod delivery;
 pub mod store;
 mod template;
 
-use diesel::prelude::*;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
 use lettre::{Address, Message};
@@ -19,7 +18,6 @@ use crate::error::{Code, Problem, Result};
 use crate::mail::{Mailer, Sent};
 use crate::outbox::Row;
 use crate::request::PathRef;
-use crate::schema::site;
 use crate::text::email_key;
 use crate::types::Id;
 use template::Words;
@@ -80,12 +78,9 @@ fn story(conn: &mut Conn, config: &Config, share: &Share) -> Result<Option<Story
     if store::opted_out(conn, &hmac)? {
         return Ok(None);
     }
-    let (name, languages): (String, String) = site::table.find(1).select((site::name, site::languages)).first(conn)?;
+    let site = crate::site::current(conn)?;
     let own = row.language.clone();
-    let default = languages
-        .split(|c: char| !c.is_ascii_alphanumeric() && c != '-')
-        .find(|tag| !tag.is_empty());
-    let language = [own.as_str(), default.unwrap_or("en")]
+    let language = [own.as_str(), site.default_language()]
         .into_iter()
         .find(|tag| matches!(*tag, "vi" | "en"));
     let language = language.unwrap_or("en").to_owned();
@@ -96,7 +91,7 @@ fn story(conn: &mut Conn, config: &Config, share: &Share) -> Result<Option<Story
         lead: summary.lead,
         url: summary.url,
         language,
-        site: name,
+        site: site.name,
         token: token(&secret, &hmac)?,
     }))
 }

@@ -270,11 +270,7 @@ fn newest(conn: &mut Conn, items: impl Iterator<Item = Time>) -> Result<Option<T
 
 /// The id of an item that readers may know of.
 fn public_id(conn: &mut Conn, kind: Kind, what: &str, reference: &PathRef) -> Result<Id> {
-    let reference = match reference {
-        PathRef::Id(id) => id.as_str(),
-        PathRef::Slug(slug) => slug,
-    };
-    match find_id(conn, kind, reference)? {
+    match find_id(conn, kind, reference.as_str())? {
         Some(id) if is_public(conn, kind, &id)? => Ok(id),
         _ => Err(Problem::not_found(what)),
     }

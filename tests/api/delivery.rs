@@ -19,13 +19,22 @@ fn addresses(id: &str, slug: &str) -> Vec<String> {
         "/articles?tag=chim",
         "/articles?author=chim",
         "/articles?source=canary",
+        "/search?q=canar",
+        "/feeds/rss.xml",
+        "/feeds/atom.xml",
+        "/feeds/feed.json?section=chim",
+        "/sitemap-news.xml",
     ]
     .map(str::to_owned)
     .into();
     for name in [id, slug] {
         list.push(format!("/articles/{name}"));
-        list.push(format!("/articles/{name}?include=html,markdown,text"));
+        list.push(format!("/articles/{name}?include=html,markdown,text,json_ld"));
+        for form in ["html", "markdown", "json-ld"] {
+            list.push(format!("/articles/{name}/{form}"));
+        }
         list.push(format!("/articles/{name}/feedback"));
+        list.push(format!("/articles/{name}/related?by=topic"));
     }
     list.push(format!("/articles?id={id}"));
     list

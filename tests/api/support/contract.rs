@@ -91,15 +91,22 @@ fn operation(method: &Method, path: &str) -> Option<&'static Operation> {
         let want: Vec<&str> = operation.path.split('/').collect();
         operation.method == method
             && want.len() == parts.len()
-            && want
-                .iter()
-                .zip(&parts)
-                .all(|(want, part)| want.starts_with('{') && !part.is_empty() || want == part)
+            && want.iter().zip(&parts).all(|(want, part)| stands_for(want, part))
     };
     operations()
         .iter()
         .filter(fits)
         .min_by_key(|operation| operation.path.matches('{').count())
+}
+
+/// Whether a part of a path is what a part of a pattern means, such as `sitemap-{page}.xml`.
+fn stands_for(want: &str, part: &str) -> bool {
+    match (want.split_once('{'), want.rsplit_once('}')) {
+        (Some((start, _)), Some((_, end))) => {
+            part.len() > start.len() + end.len() && part.starts_with(start) && part.ends_with(end)
+        }
+        _ => want == part,
+    }
 }
 
 /// Holds an answer against the documents.

@@ -1,0 +1,229 @@
+//! One story, put together for readers, and its addresses for those who want it in another form than JSON.
+
+use actix_web::{HttpRequest, HttpResponse, get};
+
+use super::compose::{
+    ArticleSummary, Composer, Placement, Translation, Translations, docs_of, figure_alt, figure_html, translations_of,
+};
+use super::json_ld::{self, JsonLd};
+use super::listing::placements;
+use super::publication::{Doc, Found, PublicationRow, look_up};
+use crate::app::{App, State};
+use crate::body::{text_to_html, text_to_markdown};
+use crate::cache::{Outcome, serve};
+use crate::changes::key;
+use crate::conditional::{Lifetime, Made};
+use crate::config::Config;
+use crate::db::Conn;
+use crate::error::{Problem, Result};
+use crate::request::{NoParams, PathRef, Query};
+use crate::site;
+use crate::types::Time;
+
+/// A live story with everything that its forms are made of.
+pub struct Story {
+    /// Its row.
+    pub row: PublicationRow,
+    /// What cards show.
+    pub summary: ArticleSummary,
+    /// The frozen rest.
+    pub doc: Doc,
+    /// The placed images, in order.
+    pub captions: Vec<Placement>,
+    /// The same story in other languages.
+    pub translations: Vec<Translation>,
+    /// The purge keys of all of it.
+    pub keys: Vec<String>,
+    /// When the newest thing in it changed.
+    pub last_modified: Option<Time>,
+}
+
+impl Story {
+    /// Loads what belongs to a live story.
+    pub fn load(conn: &mut Conn, config: &Config, row: PublicationRow) -> Result<Self> {
+        let card = row.card()?;
+        let doc = docs_of(conn, std::slice::from_ref(&row.article_id))?.remove(&row.article_id);
+        let doc = doc.ok_or_else(|| Problem::internal("a live publication has no document"))?;
+        let composer = Composer::load(conn, config, std::iter::once(&card), doc.captions.iter())?;
+        let translations: Translations = translations_of(conn, config, &row)?;
+        let mut keys = vec![key('a', &row.article_id), "site".to_owned()];
+        keys.extend(composer.keys());
+        keys.extend(translations.keys);
+        let dates = [Some(row.updated), composer.newest(), translations.newest];
+        Ok(Self {
+            summary: composer.summary(&row, card),
+            captions: placements(&composer, &doc),
+            translations: translations.list,
+            last_modified: dates.into_iter().flatten().max(),
+            keys,
+            doc,
+            row,
+        })
+    }
+}
+
+/// What a page made of a story may do: show images. Nothing in it runs.
+const POLICY: &str = "default-src 'none'; img-src *; sandbox";
+
+/// A form that a story has an address for.
+#[derive(Clone, Copy)]
+enum Form {
+    Html,
+    Markdown,
+    JsonLd,
+}
+
+impl Form {
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Html => "html",
+            Self::Markdown => "markdown",
+            Self::JsonLd => "json-ld",
+        }
+    }
+}
+
+/// Get a story as HTML.
+///
+/// One `<article>` with headline, lead and body, made by escaping: nothing in it runs. A slug the story had before is
+/// answered 308 with the address now.
+#[utoipa::path(
+    tag = "articles",
+    params(("article" = String, Path, description = "Id or slug.", max_length = 150, example = "lu-rut-tren-song-cau")),
+    responses(
+        (
+            status = 200, description = "The story.", body = String, content_type = "text/html",
+            headers(("Content-Security-Policy" = String, description = "Lets a browser show images and run nothing."))
+        ),
+        (status = 308, description = "The story has another slug now."),
+        (status = 410, description = "It was public once and has been withdrawn."),
+    )
+)]
+#[get("/articles/{article}/html")]
+pub async fn get_article_html(
+    app: State,
+    article: PathRef,
+    query: Result<Query<NoParams>>,
+    req: HttpRequest,
+) -> Result<HttpResponse> {
+    answer(app, article, query, req, Form::Html).await
+}
+
+/// Get a story as Markdown.
+///
+/// The headline as a heading, then lead and body. A slug the story had before is answered 308 with the address now.
+#[utoipa::path(
+    tag = "articles",
+    params(("article" = String, Path, description = "Id or slug.", max_length = 150, example = "lu-rut-tren-song-cau")),
+    responses(
+        (status = 200, description = "The story.", body = String, content_type = "text/markdown"),
+        (status = 308, description = "The story has another slug now."),
+        (status = 410, description = "It was public once and has been withdrawn."),
+    )
+)]
+#[get("/articles/{article}/markdown")]
+pub async fn get_article_markdown(
+    app: State,
+    article: PathRef,
+    query: Result<Query<NoParams>>,
+    req: HttpRequest,
+) -> Result<HttpResponse> {
+    answer(app, article, query, req, Form::Markdown).await
+}
+
+/// Get a story as JSON-LD.
+///
+/// The NewsArticle of schema.org for a page's `<script type="application/ld+json">`: `<` is escaped, so the text may be
+/// put there as it is. A slug the story had before is answered 308 with the address now.
+#[utoipa::path(
+    tag = "articles",
+    params(("article" = String, Path, description = "Id or slug.", max_length = 150, example = "lu-rut-tren-song-cau")),
+    responses(
+        (status = 200, description = "The story.", body = JsonLd, content_type = "application/ld+json"),
+        (status = 308, description = "The story has another slug now."),
+        (status = 410, description = "It was public once and has been withdrawn."),
+    )
+)]
+#[get("/articles/{article}/json-ld")]
+pub async fn get_article_json_ld(
+    app: State,
+    article: PathRef,
+    query: Result<Query<NoParams>>,
+    req: HttpRequest,
+) -> Result<HttpResponse> {
+    answer(app, article, query, req, Form::JsonLd).await
+}
+
+async fn answer(
+    app: State,
+    article: PathRef,
+    query: Result<Query<NoParams>>,
+    req: HttpRequest,
+    form: Form,
+) -> Result<HttpResponse> {
+    let state = app.clone();
+    serve(&app, &req, move |conn| {
+        let row = match look_up(conn, &article)? {
+            Found::Here(row) => row,
+            Found::Moved(slug) => {
+                let address = format!("/delivery/v1/articles/{slug}/{}", form.suffix());
+                return Ok(Outcome::Moved(address));
+            }
+        };
+        // Looked at now and not before: an unknown story is 404 whatever the query says.
+        query.as_ref().map_err(Problem::copy)?;
+        made(conn, &state, row, form).map(Outcome::Here)
+    })
+    .await
+}
+
+fn made(conn: &mut Conn, app: &App, row: PublicationRow, form: Form) -> Result<Made> {
+    let story = Story::load(conn, &app.config, row)?;
+    let (body, media_type, policy) = match form {
+        Form::Html => (html(&story).into_bytes(), "text/html; charset=utf-8", Some(POLICY)),
+        Form::Markdown => (markdown(&story).into_bytes(), "text/markdown; charset=utf-8", None),
+        Form::JsonLd => {
+            let site = site::current(conn)?;
+            let value = json_ld::news_article(&app.config, &site, &story.summary, &story.doc, &story.captions);
+            (json_ld::script_safe(&value)?, json_ld::MEDIA_TYPE, None)
+        }
+    };
+    Ok(Made {
+        body,
+        media_type,
+        last_modified: story.last_modified,
+        keys: story.keys,
+        link: None,
+        lifetime: Lifetime::Followed,
+        policy,
+    })
+}
+
+fn html(story: &Story) -> String {
+    let summary = &story.summary;
+    let lead = summary
+        .lead
+        .as_deref()
+        .map(|lead| format!("<p>{}</p>", text_to_html(lead)));
+    format!(
+        "<article lang=\"{}\"><h1>{}</h1>{}{}</article>\n",
+        text_to_html(&summary.language),
+        text_to_html(&summary.title),
+        lead.unwrap_or_default(),
+        story.doc.body.to_html(&figure_html(&story.captions)),
+    )
+}
+
+fn markdown(story: &Story) -> String {
+    let summary = &story.summary;
+    let lead = summary
+        .lead
+        .as_deref()
+        .map(|lead| format!("{}\n\n", text_to_markdown(lead, true)));
+    format!(
+        "# {}\n\n{}{}",
+        text_to_markdown(&summary.title, false),
+        lead.unwrap_or_default(),
+        story.doc.body.to_markdown_with(&figure_alt(&story.captions)),
+    )
+}

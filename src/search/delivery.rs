@@ -1,0 +1,309 @@
+//! How readers search.
+
+use std::collections::HashMap;
+
+use actix_web::{HttpRequest, HttpResponse, get};
+use diesel::prelude::*;
+use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use super::highlight::{Highlight, HighlightField, highlight};
+use super::names::named;
+use super::query::{Spelling, Term, parse};
+use super::result::{MatchedAs, SearchResult};
+use super::score::Scorer;
+use super::store::{self, Span};
+use super::wanted::Wanted;
+use crate::app::State;
+use crate::articles::compose::{ArticleSummary, docs_of};
+use crate::articles::listing::{ArticleFilters, summaries};
+use crate::articles::publication::{Doc, PublicationRow};
+use crate::cache::{Outcome, Target, serve};
+use crate::changes;
+use crate::conditional::Made;
+use crate::config::Config;
+use crate::db::Conn;
+use crate::error::Result;
+use crate::page::{Key, PageQuery, Start};
+use crate::page_type;
+use crate::request::{FromParams, Params, Query, invalid};
+use crate::schema::publications;
+use crate::types::Id;
+
+/// Mounts the handlers.
+pub fn mount(config: &mut ServiceConfig<'_>) {
+    config.service(search_articles);
+}
+
+/// Hits whose relevance is compared: the newest.
+const RANKED: i64 = 1000;
+/// Hits are counted up to this.
+const COUNTED: i64 = 100_000;
+
+page_type! {
+    /// A page of found stories.
+    SearchPage of SearchResult
+}
+
+/// Orders of what is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+pub enum SearchSort {
+    /// What answers best first.
+    #[serde(rename = "relevance")]
+    Relevance,
+    /// Newest publication first.
+    #[serde(rename = "-published_at")]
+    PublishedAtDown,
+}
+
+/// What is looked for.
+#[derive(Debug, Clone, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct SearchQuery {
+    /// Words, with or without accents; all must be there. Words in quotation marks are a phrase. The last word may be a
+    /// beginning. There are no other operators.
+    #[param(min_length = 1, max_length = 200, example = "thai nguyen")]
+    q: String,
+    /// The order.
+    #[param(required = false)]
+    sort: SearchSort,
+    #[param(ignore)]
+    filters: ArticleFilters,
+    #[param(ignore)]
+    page: PageQuery,
+}
+
+impl FromParams for SearchQuery {
+    fn take(params: &mut Params) -> Result<Self> {
+        let sorts = [
+            ("relevance", SearchSort::Relevance),
+            ("-published_at", SearchSort::PublishedAtDown),
+        ];
+        Ok(Self {
+            q: params
+                .words("q")?
+                .ok_or_else(|| invalid("q", "is needed: it says what to look for"))?,
+            sort: params.choice("sort", &sorts)?.unwrap_or(SearchSort::Relevance),
+            filters: ArticleFilters::take(params)?,
+            page: PageQuery::take(params)?,
+        })
+    }
+}
+
+/// Search stories.
+///
+/// Looks in headline, lead, body, image texts and the names of authors and tags of published stories, with or without
+/// accents. Stories that have the words as they were typed come first. Relevance is compared among the 1,000 newest
+/// hits, and these are the list; with `sort=-published_at` all hits are.
+#[utoipa::path(
+    tag = "search",
+    params(SearchQuery, ArticleFilters, PageQuery),
+    responses((status = 200, description = "A page of found stories.", body = SearchPage))
+)]
+#[get("/search")]
+async fn search_articles(app: State, query: Query<SearchQuery>, req: HttpRequest) -> Result<HttpResponse> {
+    let query = query.0;
+    let list = format!("search {:?} {:?} {:?}", query.q, query.sort, query.filters);
+    let start = query.page.start(&list, &Key::Int(0))?;
+    let (state, target) = (app.clone(), Target::of(&req));
+    serve(&app, &req, move |conn| {
+        find(conn, &state.config, &query, &start, &target).map(Outcome::Here)
+    })
+    .await
+}
+
+/// A hit with its place in the list.
+#[derive(Debug, Clone)]
+struct Ranked {
+    score: i64,
+    row_id: i64,
+    article_id: Id,
+    matched_as: MatchedAs,
+}
+
+fn find(conn: &mut Conn, config: &Config, query: &SearchQuery, start: &Start, target: &Target) -> Result<Made> {
+    let terms = parse(&query.q);
+    let lookup = Lookup::new(conn, query, &terms)?;
+    let (found, total) = match query.sort {
+        SearchSort::Relevance => {
+            let all = lookup.by_relevance(conn)?;
+            let total = all.len() as i64;
+            (cut(all, start), total)
+        }
+        SearchSort::PublishedAtDown => lookup.by_date(conn, start, query.page.include_total)?,
+    };
+    let (found, page) = start.finish(found, query.page.include_total.then_some(total), |hit| {
+        (Key::Int(hit.score), hit.row_id.to_string())
+    });
+    let data = results(conn, config, &terms, found)?;
+    let newest = changes::newest(conn)?;
+    let keys = ["articles", "names", "site"].map(str::to_owned).into();
+    let link = page.link_at(&config.public_url, &target.path, &target.query);
+    let mut made = Made::json(&SearchPage { data, page }, newest, keys, link)?;
+    super::until_filled(&mut made);
+    Ok(made)
+}
+
+/// The page of a list that is in memory.
+fn cut(mut all: Vec<Ranked>, start: &Start) -> Vec<Ranked> {
+    if let Some((score, row_id)) = &start.after {
+        let place = (score.int(), row_id.parse::<i64>().unwrap_or(i64::MAX));
+        all.retain(|hit| {
+            let own = (hit.score, hit.row_id);
+            if start.backwards { own > place } else { own < place }
+        });
+    }
+    if start.backwards {
+        all.reverse();
+    }
+    all.truncate(usize::try_from(start.fetch).unwrap_or(0));
+    all
+}
+
+/// One search, ready to be asked of the index.
+struct Lookup<'q> {
+    terms: &'q [Term],
+    exact: Wanted,
+    folded: Wanted,
+    span: Span,
+}
+
+impl<'q> Lookup<'q> {
+    fn new(conn: &mut Conn, query: &SearchQuery, terms: &'q [Term]) -> Result<Self> {
+        if terms.is_empty() {
+            return Ok(Self {
+                terms,
+                exact: Wanted::default(),
+                folded: Wanted::default(),
+                span: store::ALL,
+            });
+        }
+        let named = named(conn, terms)?;
+        let filters = query.filters.resolve(conn)?;
+        let wanted = |spelling, names: &[Vec<String>]| {
+            let mut wanted = Wanted::terms(terms, spelling, names);
+            filters.marks().into_iter().for_each(|marks| wanted.any_mark(marks));
+            wanted
+        };
+        let (after, before) = query.filters.times();
+        Ok(Self {
+            terms,
+            exact: wanted(Spelling::Exact, &named.exact),
+            folded: wanted(Spelling::Folded, &named.folded),
+            span: Span {
+                from: after.map_or(i64::MIN, super::entry::first_number),
+                to: before.map_or(i64::MAX, |time| super::entry::first_number(time) - 1),
+            },
+        })
+    }
+
+    fn by_relevance(&self, conn: &mut Conn) -> Result<Vec<Ranked>> {
+        let numbers = store::numbers(conn, &self.folded, Spelling::Folded, self.span, true, RANKED)?;
+        let exact = store::among(conn, &self.exact, Spelling::Exact, &numbers)?;
+        let (exact, folded): (Vec<i64>, Vec<i64>) = numbers.into_iter().partition(|number| exact.contains(number));
+        let mut ranked = Vec::new();
+        for (numbers, spelling) in [(exact, Spelling::Exact), (folded, Spelling::Folded)] {
+            let scorer = Scorer::new(self.terms, spelling);
+            let hits = store::hits_of(conn, &numbers, spelling)?;
+            let one = |hit: &store::Hit| Ranked::new(hit, scorer.score(hit), spelling == Spelling::Exact);
+            ranked.extend(hits.iter().filter_map(one));
+        }
+        ranked.sort_by_key(|hit| std::cmp::Reverse((hit.score, hit.row_id)));
+        Ok(ranked)
+    }
+
+    fn by_date(&self, conn: &mut Conn, start: &Start, count: bool) -> Result<(Vec<Ranked>, i64)> {
+        let total = match count {
+            true => store::count(conn, &self.folded, self.span, COUNTED)?,
+            false => 0,
+        };
+        let mut span = self.span;
+        if let Some((row_id, _)) = &start.after {
+            if start.backwards {
+                span.from = span.from.max(row_id.int().saturating_add(1));
+            } else {
+                span.to = span.to.min(row_id.int().saturating_sub(1));
+            }
+        }
+        let newest = !start.backwards;
+        let numbers = store::numbers(conn, &self.folded, Spelling::Folded, span, newest, start.fetch)?;
+        let exact = store::among(conn, &self.exact, Spelling::Exact, &numbers)?;
+        let mut hits = store::hits_of(conn, &numbers, Spelling::Folded)?;
+        if start.backwards {
+            hits.reverse();
+        }
+        let ranked = hits
+            .iter()
+            .filter_map(|hit| Ranked::new(hit, hit.row_id, exact.contains(&hit.row_id)))
+            .collect();
+        Ok((ranked, total))
+    }
+}
+
+impl Ranked {
+    fn new(hit: &store::Hit, score: i64, is_exact: bool) -> Option<Self> {
+        Some(Self {
+            score,
+            row_id: hit.row_id,
+            article_id: Id::parse(&hit.article_id)?,
+            matched_as: if is_exact { MatchedAs::Exact } else { MatchedAs::Folded },
+        })
+    }
+}
+
+fn results(conn: &mut Conn, config: &Config, terms: &[Term], found: Vec<Ranked>) -> Result<Vec<SearchResult>> {
+    let ids: Vec<Id> = found.iter().map(|hit| hit.article_id.clone()).collect();
+    let rows = rows_of(conn, &ids)?;
+    let docs = docs_of(conn, &ids)?;
+    let list = summaries(conn, config, rows, &[])?;
+    let ways: HashMap<Id, MatchedAs> = found.into_iter().map(|hit| (hit.article_id, hit.matched_as)).collect();
+    let result = |article: ArticleSummary| {
+        let matched_as = ways.get(&article.id).copied().unwrap_or(MatchedAs::Folded);
+        let spelling = match matched_as {
+            MatchedAs::Exact => Spelling::Exact,
+            MatchedAs::Folded => Spelling::Folded,
+        };
+        let highlights = highlights(&article, docs.get(&article.id), terms, spelling);
+        SearchResult::new(article, highlights, matched_as)
+    };
+    Ok(list.into_iter().map(result).collect())
+}
+
+/// Live publications in the order of their ids here.
+pub fn rows_of(conn: &mut Conn, ids: &[Id]) -> Result<Vec<PublicationRow>> {
+    let mut rows: Vec<PublicationRow> = publications::table
+        .filter(publications::article_id.eq_any(ids).and(publications::state.eq("live")))
+        .select(PublicationRow::as_select())
+        .load(conn)?;
+    rows.sort_by_key(|row| ids.iter().position(|id| *id == row.article_id));
+    Ok(rows)
+}
+
+fn highlights(article: &ArticleSummary, doc: Option<&Doc>, terms: &[Term], spelling: Spelling) -> Vec<Highlight> {
+    let mark = |field, text: &str| highlight(field, text, terms, spelling);
+    let mut found: Vec<Highlight> = mark(HighlightField::Title, &article.title).into_iter().collect();
+    found.extend(article.lead.iter().filter_map(|lead| mark(HighlightField::Lead, lead)));
+    if let Some(doc) = doc {
+        found.extend(mark(HighlightField::Body, &doc.body.to_text()));
+        let words = doc
+            .captions
+            .iter()
+            .flat_map(|caption| [&caption.text, &caption.alt, &caption.credit]);
+        // One image tells enough.
+        found.extend(words.flatten().find_map(|text| mark(HighlightField::Caption, text)));
+    }
+    found.extend(
+        article
+            .authors
+            .iter()
+            .filter_map(|author| mark(HighlightField::Author, &author.name)),
+    );
+    found.extend(
+        article
+            .tags
+            .iter()
+            .filter_map(|tag| mark(HighlightField::Tag, &tag.name)),
+    );
+    found
+}

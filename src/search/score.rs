@@ -1,0 +1,96 @@
+//! How well a hit answers: from the same stored words on both databases, never from their own ranking.
+
+use super::query::{Spelling, Term};
+use super::store::Hit;
+
+/// Hits in the given spelling stand before all that match only without accents.
+const EXACT: i64 = 1_000_000;
+/// The terms in one sequence in the headline.
+const TITLE_SEQUENCE: i64 = 40;
+/// One term in the headline, in the lead, anywhere.
+const TITLE: i64 = 16;
+const LEAD: i64 = 6;
+const ANYWHERE: i64 = 1;
+
+/// Scores hits of one query.
+pub struct Scorer {
+    needles: Vec<String>,
+    sequence: String,
+    spelling: Spelling,
+}
+
+impl Scorer {
+    /// For these terms in one spelling.
+    pub fn new(terms: &[Term], spelling: Spelling) -> Self {
+        let mut sequence = String::from(" ");
+        let needles: Vec<String> = terms.iter().map(|term| term.needle(spelling)).collect();
+        for needle in &needles {
+            sequence.push_str(needle.trim_start());
+        }
+        Self {
+            needles,
+            sequence,
+            spelling,
+        }
+    }
+
+    /// The score of a hit that matches in this spelling.
+    pub fn score(&self, hit: &Hit) -> i64 {
+        let base = match self.spelling {
+            Spelling::Exact => EXACT,
+            Spelling::Folded => 0,
+        };
+        let Hit { title, lead, .. } = hit;
+        let sequence = if self.needles.len() > 1 && title.contains(&self.sequence) {
+            TITLE_SEQUENCE
+        } else {
+            0
+        };
+        let terms: i64 = self
+            .needles
+            .iter()
+            .map(|needle| match needle {
+                needle if title.contains(needle) => TITLE,
+                needle if lead.contains(needle) => LEAD,
+                _ => ANYWHERE,
+            })
+            .sum();
+        base + sequence + terms
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::query::parse;
+    use super::super::words::{line, words};
+    use super::*;
+
+    fn score(query: &str, spelling: Spelling, title: &str, lead: &str) -> i64 {
+        let spelled = |text: &str| match spelling {
+            Spelling::Exact => line(words(text).iter().map(|word| word.exact.as_str())),
+            Spelling::Folded => line(words(text).iter().map(|word| word.folded.as_str())),
+        };
+        let hit = Hit {
+            row_id: 1,
+            article_id: String::new(),
+            title: spelled(title),
+            lead: spelled(lead),
+        };
+        Scorer::new(&parse(query), spelling).score(&hit)
+    }
+
+    #[test]
+    fn headline_before_lead_before_the_rest_and_exact_before_all() {
+        let exact = |title, lead| score("Thái Nguyên", Spelling::Exact, title, lead);
+        let folded = |title, lead| score("Thái Nguyên", Spelling::Folded, title, lead);
+        let scores = [
+            exact("Lũ ở Thái Nguyên", ""),
+            exact("Nguyên nhân của Thái", ""),
+            exact("Lũ", "Ở Thái Nguyên"),
+            exact("Lũ", "Nước lên"),
+            folded("Thai Nguyen", ""),
+            folded("Lũ", ""),
+        ];
+        assert!(scores.is_sorted_by(|a, b| a > b), "{scores:?}");
+    }
+}

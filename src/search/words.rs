@@ -1,0 +1,110 @@
+//! Words: one way to cut text for the index, the query and the excerpts, whichever database it is.
+
+use std::ops::Range;
+
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
+
+use crate::text::fold;
+
+/// Longer words are cut, in the index as in the query.
+const LONGEST: usize = 60;
+
+/// A word in both spellings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Word {
+    /// As it is spelled, in lower case.
+    pub exact: String,
+    /// Without accents.
+    pub folded: String,
+    /// Where it stands in the text.
+    pub range: Range<usize>,
+}
+
+/// Scripts that put no spaces between words: each character is a word.
+fn stands_alone(c: char) -> bool {
+    matches!(c, '\u{3040}'..='\u{30FF}' | '\u{3400}'..='\u{4DBF}' | '\u{4E00}'..='\u{9FFF}' | '\u{F900}'..='\u{FAFF}'
+        | '\u{20000}'..='\u{323AF}')
+}
+
+fn is_part(c: char) -> bool {
+    c.is_alphanumeric() || is_combining_mark(c)
+}
+
+/// Cuts a text into words: letters, digits and their marks; everything else is between words.
+pub fn words(text: &str) -> Vec<Word> {
+    let mut found = Vec::new();
+    let mut start = None;
+    for (at, c) in text.char_indices() {
+        if let Some(from) = start
+            && (!is_part(c) || stands_alone(c))
+        {
+            found.extend(word(text, from..at));
+            start = None;
+        }
+        if stands_alone(c) {
+            found.extend(word(text, at..at + c.len_utf8()));
+        } else if is_part(c) && start.is_none() {
+            start = Some(at);
+        }
+    }
+    if let Some(from) = start {
+        found.extend(word(text, from..text.len()));
+    }
+    found
+}
+
+fn word(text: &str, range: Range<usize>) -> Option<Word> {
+    let part = text.get(range.clone())?;
+    let cut = |text: String| -> String { text.chars().filter(|c| is_part(*c)).take(LONGEST).collect() };
+    let exact = cut(part.nfc().flat_map(char::to_lowercase).collect());
+    let folded = cut(fold(part));
+    (!folded.is_empty() && !exact.is_empty()).then_some(Word { exact, folded, range })
+}
+
+/// Words as one line with a space around each, in which [`holds`] looks.
+pub fn line<'w>(words: impl Iterator<Item = &'w str>) -> String {
+    let mut line = String::from(" ");
+    for word in words {
+        line.push_str(word);
+        line.push(' ');
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn words_have_both_spellings() {
+        let found = words("Đồng chí K’Ré: 10% — “xong”! 東京");
+        let exact: Vec<&str> = found.iter().map(|word| word.exact.as_str()).collect();
+        let folded: Vec<&str> = found.iter().map(|word| word.folded.as_str()).collect();
+        assert_eq!(exact, ["đồng", "chí", "k", "ré", "10", "xong", "東", "京"]);
+        assert_eq!(folded, ["dong", "chi", "k", "re", "10", "xong", "東", "京"]);
+        assert_eq!(words("?!… 🎉 ' \" * ( )"), []);
+    }
+
+    proptest! {
+        #[test]
+        fn both_databases_get_plain_words(text in "\\PC{0,80}") {
+            for word in words(&text) {
+                prop_assert!(text.get(word.range.clone()).is_some());
+                for spelling in [&word.exact, &word.folded] {
+                    prop_assert!(!spelling.is_empty() && spelling.chars().all(is_part), "{:?}", spelling);
+                }
+            }
+        }
+
+        #[test]
+        fn a_word_is_found_again_by_either_spelling(text in "\\PC{1,40}") {
+            for word in words(&text) {
+                let again = words(&word.exact);
+                prop_assert_eq!(again.first().map(|again| again.folded.clone()), Some(word.folded));
+            }
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! How often stories are opened: counted once a reader in half an hour, without a cookie and without storing anything
+//! about anyone.
+//!
+//! A reader is known by a digest of network address, browser and story under a salt that is drawn anew each day. Digests
+//! live in memory only, and no longer than an hour or two. Counts are gathered here and written every few seconds.
+
+pub mod delivery;
+mod robots;
+pub mod store;
+
+use std::collections::HashMap;
+use std::mem;
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rand::Rng;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::changes::Cell;
+use crate::limits::network;
+use crate::types::Time;
+
+/// For so long a reader who opens a story again is not counted again, in milliseconds.
+const ONCE_IN: i64 = 30 * 60 * 1000;
+/// Readers of stories that are remembered at once; when there are more, the oldest are forgotten and may count again.
+/// They take about 16 MiB at the most.
+const REMEMBERED: usize = 400_000;
+/// Parts that are locked on their own.
+const SHARDS: usize = 16;
+/// Stories whose address is remembered.
+const REFERENCES: usize = 20_000;
+/// Milliseconds of an hour.
+const HOUR: i64 = 3_600_000;
+/// Milliseconds of a day.
+const DAY: i64 = 24 * HOUR;
+
+/// The time whose views count, in whole hours up to now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = ViewWindow)]
+pub enum Window {
+    /// The last 24 hours.
+    #[serde(rename = "24h")]
+    Day,
+    /// The last 7 days.
+    #[serde(rename = "7d")]
+    Week,
+    /// The last 30 days.
+    #[serde(rename = "30d")]
+    Month,
+    /// Since the story was first published.
+    #[serde(rename = "all")]
+    All,
+}
+
+/// An hour since 1970, UTC.
+pub fn hour(time: Time) -> i64 {
+    time.ms().div_euclid(HOUR)
+}
+
+/// Counts views in memory.
+pub struct Views {
+    readers: [Mutex<Readers>; SHARDS],
+    counts: [Mutex<HashMap<(Uuid, i64), i64>>; SHARDS],
+    references: quick_cache::sync::Cache<Box<str>, Reference>,
+    flushing: tokio::sync::Mutex<store::Flushing>,
+}
+
+/// A live story behind an id or a slug, for as long as it has not changed.
+#[derive(Clone)]
+struct Reference {
+    article: Uuid,
+    cell: Cell,
+    seq: i64,
+}
+
+/// What became of a view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    /// It counts.
+    Yes,
+    /// The same reader opened the story less than half an hour ago.
+    Again,
+    /// A robot, or something that does not say what it is.
+    Robot,
+}
+
+/// The digests of one shard, in two generations: the older one is dropped whole.
+struct Readers {
+    salt: [u8; 16],
+    /// Yesterday's salt and when it ended: for half an hour more it tells who comes again.
+    ended: Option<([u8; 16], i64)>,
+    day: i64,
+    young: HashMap<u64, i64>,
+    old: HashMap<u64, i64>,
+    young_since: i64,
+}
+
+impl Readers {
+    fn new() -> Self {
+        Self {
+            salt: [0; 16],
+            ended: None,
+            day: i64::MIN,
+            young: HashMap::new(),
+            old: HashMap::new(),
+            young_since: 0,
+        }
+    }
+
+    /// A new salt each day, the old one gone half an hour later: nobody can be followed from one day to the next.
+    fn keep_fresh(&mut self, now: i64) {
+        let day = now.div_euclid(DAY);
+        if day != self.day {
+            self.ended = (self.day != i64::MIN).then_some((self.salt, now));
+            self.day = day;
+            rand::rng().fill_bytes(&mut self.salt);
+        }
+        self.ended = self.ended.filter(|(_, since)| (0..ONCE_IN).contains(&(now - since)));
+        let full = self.young.len() >= REMEMBERED / SHARDS / 2;
+        if full || now - self.young_since > ONCE_IN || now < self.young_since {
+            self.old = mem::take(&mut self.young);
+            self.young_since = now;
+        }
+    }
+
+    /// Whether this reader has not been here for half an hour; `digest` names the reader under a salt.
+    fn is_new(&mut self, digest: impl Fn(&[u8; 16]) -> u64, now: i64) -> bool {
+        let seen = |digest: &u64| {
+            let at = self.young.get(digest).or_else(|| self.old.get(digest));
+            // A clock that was set back makes no view a repeat for ever.
+            at.is_some_and(|at| (0..ONCE_IN).contains(&(now - at)))
+        };
+        let today = digest(&self.salt);
+        if seen(&today) || self.ended.is_some_and(|(salt, _)| seen(&digest(&salt))) {
+            return false;
+        }
+        self.young.insert(today, now);
+        true
+    }
+}
+
+impl Views {
+    /// Nothing counted yet.
+    pub fn new() -> Self {
+        Self {
+            readers: std::array::from_fn(|_| Mutex::new(Readers::new())),
+            counts: std::array::from_fn(|_| Mutex::default()),
+            references: quick_cache::sync::Cache::new(REFERENCES),
+            flushing: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Counts a view of a story, if it is one.
+    pub fn record(&self, article: Uuid, address: IpAddr, browser: Option<&[u8]>, now: Time) -> Counted {
+        let Some(browser) = browser.filter(|browser| !robots::is_robot(browser)) else {
+            return Counted::Robot;
+        };
+        let shard = shard_of(article, address);
+        let new = {
+            let mut readers = locked(&self.readers[shard]);
+            readers.keep_fresh(now.ms());
+            readers.is_new(|salt| digest(salt, article, address, browser), now.ms())
+        };
+        if !new {
+            return Counted::Again;
+        }
+        *locked(&self.counts[shard]).entry((article, hour(now))).or_default() += 1;
+        Counted::Yes
+    }
+
+    /// The live story that an id or slug is known to mean.
+    pub fn resolve(&self, reference: &str) -> Option<Uuid> {
+        let found = self.references.get(reference)?;
+        let holds = found.cell.load(std::sync::atomic::Ordering::Acquire) <= found.seq;
+        holds.then_some(found.article)
+    }
+
+    /// Remembers what an id or slug meant at a change number.
+    pub fn remember(&self, reference: &str, article: Uuid, cell: Cell, seq: i64) {
+        self.references
+            .insert(reference.into(), Reference { article, cell, seq });
+    }
+
+    /// Takes out everything that was counted.
+    fn take(&self) -> Vec<(Uuid, i64, i64)> {
+        let mut all = Vec::new();
+        for shard in &self.counts {
+            let counts = mem::take(&mut *locked(shard));
+            all.extend(counts.into_iter().map(|((article, hour), n)| (article, hour, n)));
+        }
+        // In one order, so that two instances that write the same rows do not wait for each other in a circle.
+        all.sort_unstable();
+        all
+    }
+}
+
+/// Readers of one story are spread over all shards.
+fn shard_of(article: Uuid, address: IpAddr) -> usize {
+    let last = match network(address) {
+        IpAddr::V4(ip) => ip.octets()[3],
+        IpAddr::V6(ip) => ip.octets()[7],
+    };
+    usize::from(article.as_bytes()[15] ^ last) % SHARDS
+}
+
+/// 64 bits of SHA-256: among all readers that are remembered, two are taken for one about once in ten million years.
+fn digest(salt: &[u8; 16], article: Uuid, address: IpAddr, browser: &[u8]) -> u64 {
+    let mut hash = Sha256::new_with_prefix(salt);
+    hash.update(article.as_bytes());
+    match network(address) {
+        IpAddr::V4(ip) => hash.update(ip.octets()),
+        IpAddr::V6(ip) => hash.update(ip.octets()),
+    }
+    hash.update(&browser[..browser.len().min(256)]);
+    let bytes: [u8; 32] = hash.finalize().into();
+    bytes[..8].iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is locked here is whole between any two statements.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIREFOX: &[u8] = b"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn one_reader_counts_once_in_half_an_hour() {
+        let (views, story) = (Views::new(), Uuid::now_v7());
+        let at = |ms: i64| Time::from_ms(1_780_000_000_000 / DAY * DAY + ms);
+        let view = |browser: &[u8], address: &str, time| views.record(story, ip(address), Some(browser), time);
+        assert_eq!(view(FIREFOX, "203.0.113.7", at(0)), Counted::Yes);
+        assert_eq!(view(FIREFOX, "203.0.113.7", at(ONCE_IN - 1)), Counted::Again);
+        assert_eq!(view(FIREFOX, "203.0.113.8", at(1)), Counted::Yes, "another address");
+        assert_eq!(
+            view(b"Mozilla/5.0 (iPhone)", "203.0.113.7", at(1)),
+            Counted::Yes,
+            "another browser"
+        );
+        assert_eq!(
+            view(FIREFOX, "203.0.113.7", at(ONCE_IN)),
+            Counted::Yes,
+            "half an hour later"
+        );
+        assert_eq!(view(FIREFOX, "203.0.113.7", at(2 * ONCE_IN - 1)), Counted::Again);
+        let counted: i64 = views.take().iter().map(|(_, _, n)| n).sum();
+        assert_eq!((counted, views.take().len()), (4, 0));
+    }
+
+    #[test]
+    fn a_new_day_has_a_new_salt() {
+        let mut readers = Readers::new();
+        let digest = |salt: &[u8; 16]| u64::from(salt[0]) << 8 | u64::from(salt[1]);
+        readers.keep_fresh(DAY - 1);
+        let first = readers.salt;
+        assert!(readers.is_new(digest, DAY - 1));
+        readers.keep_fresh(DAY);
+        assert_ne!(readers.salt, first);
+        assert!(!readers.is_new(digest, DAY), "midnight makes nobody new");
+        readers.keep_fresh(DAY + ONCE_IN);
+        assert_eq!(readers.ended, None, "yesterday's salt is gone");
+        assert!(readers.is_new(digest, DAY + ONCE_IN));
+    }
+
+    #[test]
+    fn a_flood_of_readers_is_bounded() {
+        let mut readers = Readers::new();
+        for n in 0..(2 * REMEMBERED / SHARDS) as u64 {
+            readers.keep_fresh(1000);
+            assert!(readers.is_new(|_| n, 1000));
+        }
+        assert!(readers.young.len() + readers.old.len() <= REMEMBERED / SHARDS);
+    }
+
+    #[test]
+    fn a_customers_ipv6_network_is_one_reader() {
+        let (views, story) = (Views::new(), Uuid::now_v7());
+        let now = Time::now();
+        assert_eq!(
+            views.record(story, ip("2001:db8:1:2::1"), Some(FIREFOX), now),
+            Counted::Yes
+        );
+        assert_eq!(
+            views.record(story, ip("2001:db8:1:2::9"), Some(FIREFOX), now),
+            Counted::Again
+        );
+        assert_eq!(
+            views.record(story, ip("2001:db8:1:3::1"), Some(FIREFOX), now),
+            Counted::Yes
+        );
+    }
+
+    #[test]
+    fn robots_do_not_count() {
+        let (views, story) = (Views::new(), Uuid::now_v7());
+        for browser in [
+            None,
+            Some(&b"curl/8.5.0"[..]),
+            Some(b"Mozilla/5.0 (compatible; Googlebot/2.1)"),
+        ] {
+            assert_eq!(
+                views.record(story, ip("203.0.113.7"), browser, Time::now()),
+                Counted::Robot
+            );
+        }
+        assert!(views.take().is_empty());
+    }
+}

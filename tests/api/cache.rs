@@ -1,0 +1,155 @@
+//! Answers from memory: never staler than the last change here, in every coding, built once.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::support::{Desk, Reply, all, json, newsroom_tests};
+
+async fn in_coding(desk: &Desk, path: &str, codings: &str) -> Reply {
+    desk.as_reader()
+        .ask("GET", path)
+        .header("Accept-Encoding", codings)
+        .await
+}
+
+/// The number that a title ends with.
+fn number(reply: &Reply) -> u64 {
+    let title = reply.text("/title");
+    title
+        .rsplit(' ')
+        .next()
+        .and_then(|number| number.parse().ok())
+        .expect("a number")
+}
+
+newsroom_tests! {
+    async fn every_coding_holds_the_same_words_and_has_a_tag_of_its_own(desk) {
+        let story = desk.story(json!({ "title": "Dài", "body_markdown": "Nước rút trên sông Cầu. ".repeat(200) })).await;
+        let path = format!("/articles/{}", story.id());
+        let mut tags = Vec::new();
+        // The first of each is built, the second comes from memory.
+        for _ in 0..2 {
+            let plain = in_coding(&desk, &path, "identity").await.is(200);
+            for (codings, coding) in [("br, gzip", "br"), ("gzip", "gzip"), ("br;q=0, gzip;q=0.5", "gzip"), ("identity", "")] {
+                let reply = desk.as_reader().ask("GET", &path).header("Accept-Encoding", codings).await;
+                assert_eq!((reply.status, reply.header("content-encoding").as_str()), (200, coding), "{codings}");
+                assert_eq!(reply.unpacked(), plain.bytes, "{codings}");
+                assert_eq!(reply.header("vary"), "Accept-Encoding");
+                assert!(coding.is_empty() || reply.bytes.len() * 3 < plain.bytes.len(), "{codings} saves much");
+                tags.push(reply.header("etag"));
+                let again = desk.as_reader().ask("GET", &path).header("Accept-Encoding", codings);
+                let again = again.header("If-None-Match", &reply.header("etag")).await.is(304);
+                assert!(again.bytes.is_empty() && again.header("etag") == reply.header("etag"));
+            }
+        }
+        tags.sort();
+        tags.dedup();
+        assert_eq!(tags.len(), 3, "{tags:?}");
+        // A tag of one coding is good for another: the words are the same.
+        let other = desk.as_reader().ask("GET", &path).header("Accept-Encoding", "gzip");
+        other.header("If-None-Match", &tags[0]).await.is(304);
+    }
+
+    async fn a_change_shows_at_once_in_everything_that_was_asked_before(desk, RATE_LIMITS = "off") {
+        let section = desk.named("sections", "Cũ").await;
+        let author = desk.named("authors", "Tên cũ").await;
+        let story = json!({ "title": "Tin", "section_id": section.id(), "author_ids": [author.id()] });
+        let story = desk.story(story).await;
+        let one = format!("/articles/{}", story.id());
+        let list = format!("/articles?section={}", section.id());
+        let reader = desk.as_reader();
+        let both = async || (reader.get(&one).await.is(200), reader.get(&list).await.is(200));
+        both().await;
+        both().await;
+        desk.as_editor().patch(&format!("/authors/{}", author.id()), json!({ "name": "Tên mới" }), 1).await.is(200);
+        let (a, b) = both().await;
+        assert_eq!((a.text("/authors/0/name"), b.text("/data/0/authors/0/name")), ("Tên mới".into(), "Tên mới".into()));
+        desk.as_editor().patch(&format!("/sections/{}", section.id()), json!({ "name": "Mới" }), 1).await.is(200);
+        let (a, b) = both().await;
+        assert_eq!((a.text("/section/name"), b.text("/data/0/section/name")), ("Mới".into(), "Mới".into()));
+        let now = desk.current(&story).await;
+        desk.action(&now, "unpublish").await.is(200);
+        reader.get(&one).await.refuses(410, "gone");
+        assert!(reader.get(&list).await.is(200).list("/data").is_empty());
+    }
+
+    async fn what_another_process_changes_is_followed(desk) {
+        desk.as_reader().get("/site").await.is(200);
+        let before = desk.as_reader().get("/site").await.is(200);
+        // Another program on the same database: it finds other settings than the last start's and says so.
+        let seq = "(SELECT n FROM counters WHERE name = 'changes')";
+        desk.database().execute(&format!(
+            "UPDATE site SET name = 'Báo khác'; UPDATE counters SET n = n + 1 WHERE name = 'changes'; \
+             INSERT INTO changes (seq, kind, subject_id, keys, at_ms) VALUES ({seq}, 'site.updated', 'site', '[\"site\"]', 1)"
+        ));
+        for _ in 0..50 {
+            let now = desk.as_reader().get("/site").await.is(200);
+            if now["name"] == "Báo khác" {
+                assert_ne!(now.header("etag"), before.header("etag"));
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        panic!("the change of the other process is not seen");
+    }
+
+    async fn one_page_that_many_miss_is_built_once(desk, RATE_LIMITS = "on") {
+        // Reads that need the database are limited to 300 in ten seconds; answers from memory are not.
+        let story = desk.story(json!({ "title": "Nóng" })).await;
+        let path = format!("/articles/{}", story.id());
+        desk.read(&story).await.is(200);
+        for _ in 0..10 {
+            for reply in all((0..60).map(|_| desk.as_reader().get(&path))).await {
+                reply.is(200);
+            }
+        }
+    }
+
+    async fn nobody_sees_an_older_version_after_a_newer_one_nor_a_story_after_its_unpublish(desk, RATE_LIMITS = "off") {
+        let (stories, publishers, readers) = (10, 8, 16);
+        let made = all((0..stories).map(|n| desk.story(json!({ "title": format!("Tin {n} bản 0") })))).await;
+        let ended = AtomicBool::new(false);
+        let (desk, made, ended) = (&desk, &made, &ended);
+        let publish = |who: usize| async move {
+            let editor = desk.as_editor();
+            for round in 1..=6 {
+                let story = &made[(who * 3 + round) % stories];
+                let path = format!("/articles/{}", story.id());
+                let now = editor.get(&path).await.is(200);
+                let title = format!("Tin bản {}", now.version());
+                let changed = editor.patch(&path, json!({ "title": title }), now.version()).await;
+                if changed.status == 200 {
+                    editor.act(&format!("{path}/publish"), changed.version()).await;
+                }
+            }
+        };
+        let read = |who: usize| async move {
+            let mut newest = vec![0; stories];
+            let mut n = who;
+            while !ended.load(Ordering::Relaxed) {
+                n += 1;
+                let at = n % stories;
+                let query = if n.is_multiple_of(3) { "?include=text" } else { "" };
+                let reply = desk.as_reader().get(&format!("/articles/{}{query}", made[at].id())).await.is(200);
+                let version = number(&reply);
+                assert!(version >= newest[at], "story {at}: {version} after {}", newest[at]);
+                newest[at] = version;
+            }
+        };
+        let publishing = async {
+            all((0..publishers).map(publish)).await;
+            ended.store(true, Ordering::Relaxed);
+        };
+        tokio::join!(publishing, all((0..readers).map(read)));
+        let withdraw = |story: usize| async move {
+            let story = &made[story];
+            let now = desk.current(story).await;
+            desk.action(&now, "unpublish").await.is(200);
+            for query in ["", "?include=text"] {
+                desk.as_reader().get(&format!("/articles/{}{query}", story.id())).await.refuses(410, "gone");
+            }
+            let list = desk.as_reader().get("/articles").await.is(200);
+            assert!(!list.each("id").contains(&story.id()));
+        };
+        all((0..stories).map(withdraw)).await;
+    }
+}

@@ -1,0 +1,358 @@
+//! Stories in other forms: HTML, Markdown, JSON-LD, feeds, sitemaps.
+
+use quick_xml::events::Event;
+
+use crate::support::{Desk, Reply, Value, json, newsroom_tests};
+
+const FEEDS: [(&str, &str); 3] = [
+    ("/feeds/rss.xml", "application/rss+xml; charset=utf-8"),
+    ("/feeds/atom.xml", "application/atom+xml; charset=utf-8"),
+    ("/feeds/feed.json", "application/feed+json"),
+];
+const SITEMAPS: [&str; 2] = ["/sitemap.xml", "/sitemap-news.xml"];
+const HOSTILE: &str = "]]> & <script>alert('1')</script> \"Lũ\"";
+
+/// The elements of a document in order: name, attributes, text. Fails when the document is not well-formed.
+fn elements(reply: &Reply) -> Vec<(String, String, String)> {
+    let text = reply.body();
+    let mut reader = quick_xml::Reader::from_str(&text);
+    let (mut found, mut open): (Vec<(String, String, String)>, Vec<usize>) = (Vec::new(), Vec::new());
+    loop {
+        let event = reader
+            .read_event()
+            .unwrap_or_else(|error| panic!("{}: {error} in {text}", reply.asked));
+        let words = match &event {
+            Event::Eof => break,
+            Event::Start(start) | Event::Empty(start) => {
+                let attributes: Vec<String> = start
+                    .attributes()
+                    .map(|attribute| {
+                        let attribute = attribute.expect("an attribute");
+                        let value = String::from_utf8_lossy(&attribute.value).into_owned();
+                        let value = quick_xml::escape::unescape(&value).expect("a value").into_owned();
+                        format!("{}={value}", String::from_utf8_lossy(attribute.key.as_ref()))
+                    })
+                    .collect();
+                if matches!(event, Event::Start(_)) {
+                    open.push(found.len());
+                }
+                let name = String::from_utf8_lossy(start.name().as_ref()).into_owned();
+                found.push((name, attributes.join(" "), String::new()));
+                continue;
+            }
+            Event::End(_) => {
+                open.pop().expect("an open element");
+                continue;
+            }
+            Event::Text(text) => String::from_utf8_lossy(text).into_owned(),
+            Event::GeneralRef(name) => {
+                let name = String::from_utf8_lossy(name).into_owned();
+                quick_xml::escape::unescape(&format!("&{name};"))
+                    .expect("a reference")
+                    .into_owned()
+            }
+            _ => continue,
+        };
+        if let Some(place) = open.last() {
+            found[*place].2.push_str(&words);
+        }
+    }
+    assert!(open.is_empty(), "{}: an element is left open", reply.asked);
+    found
+}
+
+fn texts(reply: &Reply, name: &str) -> Vec<String> {
+    let named = elements(reply).into_iter().filter(|(found, ..)| found == name);
+    named.map(|(_, _, text)| text).collect()
+}
+
+async fn titles(desk: &Desk, query: &str) -> Vec<Vec<String>> {
+    let rss = desk.as_reader().get(&format!("/feeds/rss.xml{query}")).await.is(200);
+    let atom = desk.as_reader().get(&format!("/feeds/atom.xml{query}")).await.is(200);
+    let feed = desk.as_reader().get(&format!("/feeds/feed.json{query}")).await.is(200);
+    let items = feed
+        .list("/items")
+        .iter()
+        .map(|item| item["title"].as_str().unwrap_or("").to_owned());
+    // The first title is that of the feed.
+    vec![
+        texts(&rss, "title").split_off(1),
+        texts(&atom, "title").split_off(1),
+        items.collect(),
+    ]
+}
+
+/// A story with everything there is.
+async fn rich(desk: &Desk) -> Reply {
+    let section = desk.named("sections", "Thời sự").await;
+    let tag = desk.named("tags", "Mưa lũ & gió").await;
+    let author = desk.named("authors", "An <Bình>").await;
+    let content = json!({
+        "title": HOSTILE, "kicker": "Thời tiết", "lead": "Nước rút\nchậm & đều.", "slug": "lu-rut",
+        "body_markdown": "Một đoạn **đậm**.\n\n## Mục\n\nHai đoạn.", "section_id": section.id(), "tag_ids": [tag.id()],
+        "author_ids": [author.id()], "source": { "name": "Báo A", "url": "https://bao-a.vn/1" }
+    });
+    let draft = desk.as_editor().post("/articles", content).await.is(201);
+    let image = desk.image(80).await;
+    desk.caption(&draft, &image, "lead").await;
+    desk.publish(&desk.current(&draft).await).await
+}
+
+async fn published_at(desk: &Desk, title: &str, time: &str) -> Reply {
+    let draft = desk
+        .as_editor()
+        .post("/articles", json!({ "title": title }))
+        .await
+        .is(201);
+    let path = format!("/articles/{}/publish", draft.id());
+    let publish = desk.as_editor().act(&path, draft.version());
+    publish.json(&json!({ "published_at": time })).await.is(200)
+}
+
+newsroom_tests! {
+    async fn a_story_has_forms_at_addresses_of_their_own(desk) {
+        let story = rich(&desk).await;
+        let reader = desk.as_reader();
+        let path = format!("/articles/{}", story.id());
+        let read = reader.get(&format!("{path}?include=json_ld,html")).await.is(200);
+        let site = reader.get("/site").await.is(200);
+
+        let about = &read["json_ld"];
+        assert_eq!(about["@context"], "https://schema.org");
+        assert_eq!(about["@type"], "NewsArticle");
+        assert_eq!(about["headline"], HOSTILE);
+        assert_eq!(about["alternativeHeadline"], "Thời tiết");
+        assert_eq!(about["description"], "Nước rút\nchậm & đều.");
+        assert_eq!(about["datePublished"], read["published_at"]);
+        assert_eq!(about["dateModified"], read["updated_at"]);
+        assert_eq!(about["author"], json!([{ "@type": "Person", "name": "An <Bình>" }]));
+        assert_eq!(about["publisher"]["name"], site["name"]);
+        assert_eq!(about["inLanguage"], read["language"]);
+        assert_eq!(about["articleSection"], "Thời sự");
+        assert_eq!(about["keywords"], json!(["Mưa lũ & gió"]));
+        assert_eq!(about["url"], read["url"]);
+        assert_eq!(about["mainEntityOfPage"], read["url"]);
+        assert_eq!(about["isBasedOn"], json!({ "@type": "CreativeWork", "name": "Báo A", "url": "https://bao-a.vn/1" }));
+        assert_eq!(about["isAccessibleForFree"], true);
+        assert_eq!(about["wordCount"], 11);
+        let image = &about["image"][0];
+        assert_eq!(image["@type"], "ImageObject");
+        assert_eq!(image["url"], read["cover"]["image"]["url"]);
+        assert_eq!((&image["width"], &image["height"], &image["caption"]), (&json!(80), &json!(40), &json!("Nước rút")));
+        assert!(about["image"][1].is_null());
+
+        let alone = reader.get(&format!("{path}/json-ld")).await.is(200);
+        assert_eq!(alone.header("content-type"), "application/ld+json");
+        assert!(!alone.body().contains('<'));
+        assert_eq!(alone.json, *about);
+
+        let html = reader.get(&format!("{path}/html")).await.is(200);
+        assert_eq!(html.header("content-type"), "text/html; charset=utf-8");
+        let policy = html.header("content-security-policy");
+        assert!(policy.contains("default-src 'none'") && policy.contains("sandbox"), "{policy}");
+        let body = html.body();
+        assert!(body.starts_with("<article") && !body.contains("<script") && body.contains("&lt;script&gt;"), "{body}");
+        assert!(body.contains("<p>Nước rút<br/>chậm &amp; đều.</p>"), "{body}");
+        assert!(body.contains(&read.text("/html")), "{body}");
+
+        let markdown = reader.get(&format!("{path}/markdown")).await.is(200);
+        assert_eq!(markdown.header("content-type"), "text/markdown; charset=utf-8");
+        let body = markdown.body();
+        assert!(body.starts_with("# ") && body.contains("\n\n## Mục\n\n") && !body.contains("<script>"), "{body}");
+
+        // From memory the answer is the same, with its policy.
+        let again = reader.get(&format!("{path}/html")).await.is(200);
+        assert_eq!((again.bytes.clone(), again.header("content-security-policy")), (html.bytes.clone(), policy));
+        for form in ["html", "markdown", "json-ld"] {
+            let address = format!("{path}/{form}");
+            let etag = reader.get(&address).await.is(200).header("etag");
+            reader.get(&address).header("If-None-Match", &etag).await.is(304);
+            reader.ask("HEAD", &address).await.is(200);
+            for _ in 0..2 {
+                reader.get(&format!("{address}?x=1")).await.refuses(400, "unknown_parameter");
+            }
+        }
+    }
+
+    async fn forms_move_and_go_with_their_story(desk) {
+        let story = rich(&desk).await;
+        let draft = desk.draft("Kín").await;
+        let reader = desk.as_reader();
+        let path = format!("/articles/{}", story.id());
+        desk.as_editor().patch(&path, json!({ "slug": "nuoc-rut", "title": "Nước đã rút" }), story.version()).await.is(200);
+        assert!(!reader.get(&format!("{path}/html")).await.is(200).body().contains("Nước đã rút"));
+        let story = desk.publish(&desk.current(&story).await).await;
+        for form in ["html", "markdown", "json-ld"] {
+            assert!(reader.get(&format!("{path}/{form}")).await.is(200).body().contains("Nước đã rút"));
+            let moved = reader.get(&format!("/articles/lu-rut/{form}")).await.is(308);
+            assert_eq!(moved.header("location"), format!("/delivery/v1/articles/nuoc-rut/{form}"));
+            reader.get(&format!("/articles/{}/{form}", draft.id())).await.refuses(404, "not_found");
+        }
+        desk.action(&story, "unpublish").await.is(200);
+        for form in ["html", "markdown", "json-ld"] {
+            reader.get(&format!("{path}/{form}")).await.refuses(410, "gone");
+        }
+    }
+
+    async fn feeds_carry_the_newest_stories_whole(desk) {
+        let story = rich(&desk).await;
+        let read = desk.read(&story).await.is(200);
+        let body = desk.as_reader().get(&format!("/articles/{}?include=html", story.id())).await.text("/html");
+        let lead = "Nước rút<br/>chậm &amp; đều.";
+        let html = format!("<p>{lead}</p>{body}");
+        let reader = desk.as_reader();
+        for (path, media_type) in FEEDS {
+            let feed = reader.get(path).await.is(200);
+            assert_eq!(feed.header("content-type"), media_type);
+            let head = reader.ask("HEAD", path).await.is(200);
+            assert_eq!(head.header("etag"), feed.header("etag"));
+            reader.get(path).header("If-None-Match", &feed.header("etag")).await.is(304);
+            reader.ask("OPTIONS", path).await.is(204);
+            reader.ask("DELETE", path).await.refuses(405, "method_not_allowed");
+        }
+        assert_eq!(titles(&desk, "").await, vec![vec![HOSTILE]; 3]);
+
+        let rss = reader.get("/feeds/rss.xml").await;
+        assert_eq!(texts(&rss, "guid"), [story.id()]);
+        assert_eq!(texts(&rss, "content:encoded"), [html.as_str()]);
+        assert_eq!(texts(&rss, "dc:creator"), ["An <Bình>"]);
+        assert_eq!(texts(&rss, "category"), ["Thời sự", "Mưa lũ & gió"]);
+        assert_eq!(texts(&rss, "description")[1], lead);
+        assert_eq!(texts(&rss, "link")[1], read.text("/url"));
+        let image = read.text("/cover/image/url");
+        let file = reader.get(image.trim_start_matches(&desk.address())).await.is(200);
+        let enclosure = format!("url={image} length={} type=image/png", file.bytes.len());
+        assert!(elements(&rss).contains(&("enclosure".into(), enclosure, String::new())), "{}", rss.body());
+        let own = format!("href={}/feeds/rss.xml rel=self type=application/rss+xml", desk.address());
+        assert!(elements(&rss).contains(&("atom:link".into(), own, String::new())), "{}", rss.body());
+
+        let atom = reader.get("/feeds/atom.xml").await;
+        assert_eq!(texts(&atom, "id")[1], format!("urn:uuid:{}", story.id()));
+        assert_eq!(texts(&atom, "content"), [html.as_str()]);
+        assert_eq!(texts(&atom, "published"), [read.text("/published_at")]);
+        assert_eq!(texts(&atom, "name")[1], "An <Bình>");
+
+        let feed = reader.get("/feeds/feed.json").await;
+        assert_eq!(feed["version"], "https://jsonfeed.org/version/1.1");
+        assert_eq!(feed.text("/items/0/content_html"), html);
+        assert_eq!(feed.text("/items/0/image"), image);
+        assert_eq!(feed["items"][0]["tags"], json!(["Thời sự", "Mưa lũ & gió"]));
+        assert_eq!(feed.text("/feed_url"), format!("{}/feeds/feed.json", desk.address()));
+    }
+
+    async fn feeds_take_the_filters_of_lists_and_ignore_the_rest(desk) {
+        rich(&desk).await;
+        desk.story(json!({ "title": "Khác", "featured": true })).await;
+        let all = vec![vec!["Khác".to_owned(), HOSTILE.to_owned()]; 3];
+        let rich = vec![vec![HOSTILE.to_owned()]; 3];
+        let other = vec![vec!["Khác".to_owned()]; 3];
+        assert_eq!(titles(&desk, "?utm_source=x&limit=none&sort=title&x=%ff").await, all);
+        assert_eq!(titles(&desk, "?section=thoi-su&utm_source=x").await, rich);
+        assert_eq!(titles(&desk, "?source=bao%20a").await, rich);
+        assert_eq!(titles(&desk, "?featured=true").await, other);
+        assert_eq!(titles(&desk, "?section=khong-co").await, vec![Vec::<String>::new(); 3]);
+        for (path, _) in FEEDS {
+            for malformed in ["featured=maybe", "language=VI", "published_after=now", "section=A%20B", "id=1", "tag="] {
+                desk.as_reader().get(&format!("{path}?{malformed}")).await.refuses(400, "invalid_parameter");
+            }
+        }
+        for number in 0..21 {
+            desk.story(json!({ "title": format!("Bài {number}") })).await;
+        }
+        let newest: Vec<String> = (1..21).rev().map(|number| format!("Bài {number}")).collect();
+        assert_eq!(titles(&desk, "").await, vec![newest; 3]);
+    }
+
+    async fn what_is_not_public_is_in_no_feed_and_no_sitemap(desk) {
+        let live = desk.story(json!({ "title": "Công khai", "slug": "cong-khai" })).await;
+        let canary = json!({ "title": "canary", "lead": "canary", "slug": "canary", "body_markdown": "canary" });
+        let draft = desk.as_editor().post("/articles", canary.clone()).await.is(201);
+        let path = format!("/articles/{}", live.id());
+        let live = desk.as_editor().patch(&path, canary_of_live(), live.version()).await.is(200);
+        let month = desk.as_reader().get(&format!("/articles/{}", live.id())).await.text("/published_at");
+        let page = format!("/sitemap-{}.xml", &month[..7]);
+        let addresses: Vec<&str> = FEEDS.map(|(path, _)| path).into_iter().chain(SITEMAPS).chain([page.as_str()]).collect();
+        for address in &addresses {
+            let reply = desk.as_reader().get(address).await.is(200);
+            let all = format!("{:?} {}", reply.headers, reply.body());
+            assert!(!all.contains("canary") && !all.contains(&draft.id()), "{address}: {all}");
+            assert!(*address == "/sitemap.xml" || all.contains("cong-khai"), "{address}: {all}");
+        }
+        desk.publish(&draft).await;
+        for address in &addresses {
+            let all = desk.as_reader().get(address).await.is(200).body();
+            assert!(*address == "/sitemap.xml" || all.contains("canary"), "{address}: {all}");
+        }
+        let draft = desk.current(&draft).await;
+        desk.action(&draft, "unpublish").await.is(200);
+        for address in &addresses {
+            assert!(!desk.as_reader().get(address).await.is(200).body().contains("canary"), "{address}");
+        }
+        desk.action(&live, "unpublish").await.is(200);
+        desk.as_reader().get(&page).await.refuses(404, "not_found");
+        assert_eq!(texts(&desk.as_reader().get("/sitemap.xml").await.is(200), "loc"), Vec::<String>::new());
+    }
+
+    async fn sitemaps_lead_to_every_story_month_by_month(desk) {
+        let reader = desk.as_reader();
+        for (title, time) in [
+            ("Cũ", "2024-01-31T23:59:59.999Z"),
+            ("Kế", "2024-02-01T00:00:00Z"),
+            ("Xưa", "1999-12-31T12:00:00Z"),
+        ] {
+            published_at(&desk, title, time).await;
+        }
+        let fresh = desk.story(json!({ "title": HOSTILE, "slug": "moi" })).await;
+        let read = desk.read(&fresh).await.is(200);
+        let month = &read.text("/published_at")[..7];
+        let index = reader.get("/sitemap.xml?utm=1").await.is(200);
+        let at = |name: &str| format!("{}/sitemap-{name}.xml", desk.address());
+        assert_eq!(texts(&index, "loc"), [at(month), at("2024-02"), at("2024-01"), at("1999-12")]);
+        let mut seen = Vec::new();
+        for address in texts(&index, "loc") {
+            let page = reader.get(address.trim_start_matches(&desk.address())).await.is(200);
+            assert_eq!(texts(&page, "lastmod").len(), texts(&page, "loc").len());
+            seen.extend(texts(&page, "loc"));
+        }
+        let listed = reader.get("/articles").await.is(200);
+        assert_eq!(seen, listed.list("/data").iter().map(|one| one["url"].clone()).collect::<Vec<Value>>());
+        for nowhere in ["2024-03", "2024-01-2", "2024-01-1", "2024-1", "x"] {
+            reader.get(&format!("/sitemap-{nowhere}.xml")).await.refuses(404, "not_found");
+        }
+        reader.ask("POST", "/sitemap-2024-01.xml").await.refuses(405, "method_not_allowed");
+
+        let news = reader.get("/sitemap-news.xml").await.is(200);
+        assert_eq!(news.header("cache-control"), "public, max-age=60");
+        assert_eq!(texts(&news, "loc"), [read.text("/url")]);
+        assert_eq!(texts(&news, "news:title"), [HOSTILE]);
+        assert_eq!(texts(&news, "news:publication_date"), [read.text("/published_at")]);
+        assert_eq!(texts(&news, "news:name"), [reader.get("/site").await.text("/name")]);
+        reader.ask("HEAD", "/sitemap-news.xml").await.is(200);
+        reader.get("/sitemap-news.xml").header("If-None-Match", &news.header("etag")).await.is(304);
+    }
+
+    async fn a_month_with_many_stories_has_several_pages(desk) {
+        // Written where no publishing could be waited for: 5,001 times.
+        desk.database().execute(
+            "INSERT INTO publications (article_id, state, revision, content_hash, slug, language, translation_group, featured,
+                title_key, published_ms, first_published_ms, updated_ms, feedback_open, card)
+             WITH RECURSIVE numbers (n) AS (SELECT 100000000001 UNION ALL SELECT n + 1 FROM numbers WHERE n < 100000005001)
+             SELECT '01900000-0000-7000-8000-' || CAST(n AS TEXT), 'live', 1, '', 'bai-' || CAST(n AS TEXT), 'vi',
+                '01900000-0000-7000-8000-' || CAST(n AS TEXT), FALSE, '', 1709251200000 + n - 100000000001, 0, 0, FALSE, '{}'
+             FROM numbers",
+        );
+        let reader = desk.as_reader();
+        let index = reader.get("/sitemap.xml").await.is(200);
+        let at = |name: &str| format!("{}/sitemap-{name}.xml", desk.address());
+        assert_eq!(texts(&index, "loc"), [at("2024-03"), at("2024-03-2")]);
+        let first = texts(&reader.get("/sitemap-2024-03.xml").await.is(200), "loc");
+        let second = texts(&reader.get("/sitemap-2024-03-2.xml").await.is(200), "loc");
+        assert_eq!((first.len(), second.len()), (5000, 1));
+        assert!(first[0].contains("bai-100000000001") && second[0].contains("bai-100000005001"), "{second:?}");
+        reader.get("/sitemap-2024-03-3.xml").await.refuses(404, "not_found");
+    }
+}
+
+fn canary_of_live() -> Value {
+    json!({ "title": "canary", "lead": "canary", "slug": "canary-moi" })
+}
