@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use actix_web::web;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::auth::passwords::Hashing;
 use crate::auth::tokens::Keys;
@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::db::{self, Db};
 use crate::idempotency::InFlight;
 use crate::limits::Limits;
+use crate::mail::Mailer;
 use crate::media::MediaStore;
 use crate::views::Views;
 
@@ -38,6 +39,10 @@ pub struct App {
     pub decoding: Arc<Semaphore>,
     /// One upload that is decoded or waits for it per permit; when none is left, uploads are refused for now.
     pub uploads: Arc<Semaphore>,
+    /// Sends mail; none when it is not set up.
+    pub mail: Option<Mailer>,
+    /// Wakes the sender when something was queued here.
+    pub outbox: Notify,
     /// Delivery's answers, rendered.
     pub cache: Cache,
     /// How often stories are opened.
@@ -72,6 +77,8 @@ impl App {
             hashing: Hashing::new(cores),
             decoding: Arc::new(Semaphore::new(cores)),
             uploads: Arc::new(Semaphore::new(cores + WAITING_UPLOADS)),
+            mail: Mailer::open(&config)?,
+            outbox: Notify::new(),
             cache: Cache::new(config.cache_bytes),
             views: Views::new(),
             streams: Arc::new(Semaphore::new(STREAMS)),

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use lettre::message::Mailbox;
 use rand::Rng;
 
 use crate::db::Location;
@@ -64,6 +65,12 @@ pub struct Config {
     pub cache_bytes: u64,
     /// `FEEDBACK_RETENTION_DAYS`: after so many days a sender's details are removed.
     pub feedback_retention_days: i64,
+    /// `SMTP_URL`: the mail server, with its password; no mail is sent without.
+    pub smtp_url: Option<Secret>,
+    /// `MAIL_FROM`: who mail comes from.
+    pub mail_from: Option<Mailbox>,
+    /// `MAIL_RETRY_SECONDS`: the waits between tries of a mail, in seconds.
+    pub mail_retry_seconds: Vec<u32>,
     /// `LOG`: what is logged, such as `info` or `newsdesk=debug`.
     pub log: String,
 }
@@ -140,6 +147,8 @@ impl Config {
         if cache_mib > 1024 * 1024 {
             errors.push("CACHE_MIB must be a number of mebibytes from 0 to 1048576".into());
         }
+        let (smtp_url, mail_from) = mail(&text("SMTP_URL", ""), &text("MAIL_FROM", ""), &mut errors);
+        let mail_retry_seconds = seconds(&text("MAIL_RETRY_SECONDS", "60,300,1800,7200,28800"), &mut errors);
         let site_name = text("SITE_NAME", "newsdesk");
         let media_url = text("MEDIA_URL", "file://data/media");
         let log = text("LOG", "info");
@@ -163,12 +172,43 @@ impl Config {
                 auto_migrate,
                 cache_bytes: cache_mib << 20,
                 feedback_retention_days,
+                smtp_url,
+                mail_from,
+                mail_retry_seconds,
                 log,
             })
         } else {
             Err(errors.join("\n"))
         }
     }
+}
+
+/// The mail server and the sender, which are needed together. What is wrong is told without the address: it may hold
+/// a password.
+fn mail(smtp_url: &str, from: &str, errors: &mut Vec<String>) -> (Option<Secret>, Option<Mailbox>) {
+    let sender: Option<Mailbox> = from.parse().ok();
+    if sender.is_none() && !from.is_empty() {
+        errors.push("MAIL_FROM must be written News <news@example.vn>".into());
+    } else if sender.is_none() && !smtp_url.is_empty() {
+        errors.push("MAIL_FROM is needed with SMTP_URL: write News <news@example.vn>".into());
+    }
+    if smtp_url.is_empty() {
+        return (None, sender);
+    }
+    if crate::mail::Mailer::check(smtp_url).is_err() {
+        errors.push("SMTP_URL must be an address such as smtps://user:password@mail.example.vn".into());
+    }
+    (Some(Secret(smtp_url.as_bytes().to_vec())), sender)
+}
+
+/// Waits in seconds, joined by commas.
+fn seconds(text: &str, errors: &mut Vec<String>) -> Vec<u32> {
+    let waits: Option<Vec<u32>> = list(text).iter().map(|part| part.parse().ok()).collect();
+    let good = waits.filter(|waits| !waits.is_empty() && waits.iter().all(|wait| (1..=604_800).contains(wait)));
+    good.unwrap_or_else(|| {
+        errors.push("MAIL_RETRY_SECONDS must be seconds joined by commas, such as 60,300,1800".into());
+        Vec::new()
+    })
 }
 
 /// Names separated by commas.

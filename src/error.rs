@@ -93,6 +93,7 @@ codes! {
     HeadersTooLarge "headers_too_large" 431 "The request headers are too large.";
     Internal "internal" 500 "Something went wrong on our side.";
     Unavailable "unavailable" 503 "The service cannot answer just now.";
+    MailUnavailable "mail_unavailable" 503 "Mail is not set up here.";
     StorageFull "storage_full" 507 "There is no room left to store this.";
 }
 

@@ -34,6 +34,7 @@ impl Jobs {
 pub fn start(app: State) -> Jobs {
     Jobs(vec![
         tokio::task::spawn(changes::follow::follow(app.clone())),
+        tokio::task::spawn(crate::outbox::run(app.clone())),
         tokio::task::spawn(count_views(app.clone())),
         tokio::task::spawn(search::fill(app.clone())),
         tokio::task::spawn(forget(app)),
@@ -85,6 +86,8 @@ async fn retention(app: &State) -> Result<()> {
         }
     }
     while crate::feedback::forget_senders(app, PIECE).await? == PIECE {}
+    while app.db.write(|tx| crate::outbox::forget_done(tx, PIECE)).await? == PIECE {}
+    app.db.write(crate::share::store::forget_counts).await?;
     while app
         .db
         .write(|tx| changes::retention::forget_superseded(tx, PIECE))

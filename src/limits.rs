@@ -74,6 +74,7 @@ pub struct Limits {
     login_account: Limit<String>,
     feedback: Limit<IpAddr>,
     feedback_day: Limit<IpAddr>,
+    share: Limit<IpAddr>,
 }
 
 impl Limits {
@@ -88,6 +89,7 @@ impl Limits {
             login_account: Limit::new("login-account", 10, 600),
             feedback: Limit::new("feedback", 5, 600),
             feedback_day: Limit::new("feedback-day", 30, 86_400),
+            share: Limit::new("shares", 5, 3600),
         }
     }
 
@@ -123,6 +125,15 @@ impl Limits {
         Ok(())
     }
 
+    /// A story sent to friends.
+    pub fn share(&self, ip: IpAddr) -> Result<()> {
+        if self.on {
+            self.share.check(&network(ip))
+        } else {
+            Ok(())
+        }
+    }
+
     /// Forgets callers that have been quiet.
     pub fn sweep(&self) {
         self.management.sweep();
@@ -131,5 +142,6 @@ impl Limits {
         self.login_account.sweep();
         self.feedback.sweep();
         self.feedback_day.sweep();
+        self.share.sweep();
     }
 }

@@ -262,6 +262,7 @@ const TAGS: &[(&str, &str)] = &[
         "feedback",
         "Readers' messages to the newsroom and the newsroom's replies.",
     ),
+    ("shares", "Stories that readers send to friends by mail."),
     ("changes", "What changed for readers, in order, for whoever follows it."),
     ("search", "Finding stories by their words."),
     ("sections", "Sections of the site."),

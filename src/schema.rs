@@ -350,6 +350,34 @@ diesel::table! {
 }
 
 diesel::table! {
+    outbox (id) {
+        id -> Text,
+        kind -> Text,
+        payload -> Text,
+        dedupe -> Text,
+        due_ms -> BigInt,
+        attempts -> BigInt,
+        lease_ms -> BigInt,
+        fence -> BigInt,
+        done_ms -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    share_counts (email_hmac, day) {
+        email_hmac -> Text,
+        day -> BigInt,
+        n -> BigInt,
+    }
+}
+
+diesel::table! {
+    share_optouts (email_hmac) {
+        email_hmac -> Text,
+    }
+}
+
+diesel::table! {
     search_docs (row_id) {
         row_id -> BigInt,
         article_id -> Text,
@@ -388,6 +416,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     feedback,
     idempotency,
     audit,
+    outbox,
+    share_counts,
+    share_optouts,
     search_docs,
 );
 

@@ -24,8 +24,8 @@ use crate::error::{Code, Problem};
 use crate::front::front;
 use crate::request::{self, HeadOnly, RequestId};
 use crate::{
-    articles, auth, captions, changes, docs, feedback, feeds, health, images, jobs, media, openapi, search, site,
-    taxonomy, views,
+    articles, auth, captions, changes, docs, feedback, feeds, health, images, jobs, media, openapi, search, share,
+    site, taxonomy, views,
 };
 
 /// The whole API. Mounting a handler documents it.
@@ -37,6 +37,7 @@ pub fn api(config: &mut ServiceConfig<'_>) {
                 .configure(search::delivery::mount)
                 .configure(taxonomy::delivery::mount)
                 .configure(feedback::delivery::mount)
+                .configure(share::delivery::mount)
                 .configure(changes::delivery::mount)
                 .configure(views::delivery::mount)
                 .configure(site::mount_delivery),
@@ -307,6 +308,9 @@ async fn surround(
 
 /// The path as the log may keep it: a message's reference is its sender's only key.
 fn loggable(path: &str) -> &str {
+    if path.starts_with("/delivery/v1/shares/opt-out/") {
+        return "/delivery/v1/shares/opt-out/…";
+    }
     match path.strip_prefix("/delivery/v1/feedback/") {
         Some(_) => "/delivery/v1/feedback/…",
         None => path,

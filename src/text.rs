@@ -231,7 +231,7 @@ pub fn is_language(text: &str) -> bool {
 }
 
 /// The practical part of RFC 5321: a dot-atom at a host name with a dot. Quoted local parts and literals are refused.
-fn is_email(text: &str) -> bool {
+pub fn is_email(text: &str) -> bool {
     let Some((local, host)) = text.rsplit_once('@') else {
         return false;
     };

@@ -1,0 +1,3 @@
+DROP TABLE share_optouts;
+DROP TABLE share_counts;
+DROP TABLE outbox;

@@ -1,0 +1,251 @@
+//! How readers send a story to friends, and how those end it.
+
+use std::collections::BTreeMap;
+
+use actix_web::{HttpRequest, HttpResponse, get, post};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use super::{KIND, Share, opened, store, template::escaped};
+use crate::app::{App, State};
+use crate::articles::publication::live_article;
+use crate::db::Tx;
+use crate::error::{Code, Problem, Result};
+use crate::idempotency::{Answer, IdempotencyKey, write_once};
+use crate::json;
+use crate::outbox;
+use crate::request::{Body, IdempotencyParam, PathRef, client_address, hash};
+use crate::text::{Check, email_key};
+use crate::types::Id;
+
+/// Largest body, in bytes.
+const BODY_LIMIT: usize = 16 * 1024;
+
+/// A story to send to friends.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ShareCreate {
+    /// Who sends it.
+    pub sender: ShareSender,
+    /// E-mail addresses of those who get it.
+    #[schema(min_items = 1, max_items = 3, example = json!(["binh@example.vn"]))]
+    pub recipients: Vec<String>,
+    /// A few words, as plain text without web addresses.
+    #[serde(default)]
+    #[schema(max_length = 500, example = "Bài này hay lắm.")]
+    pub note: Option<String>,
+}
+
+/// Who sends a story.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ShareSender {
+    /// The name, told in the mail.
+    #[schema(min_length = 1, max_length = 100, example = "Nguyễn Văn An")]
+    pub name: String,
+    /// The e-mail address, to which answers go.
+    #[schema(max_length = 254, format = "email", example = "an@example.vn")]
+    pub email: String,
+}
+
+/// What became of it so far.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ShareReceipt {
+    /// Where it is.
+    pub status: ShareStatus,
+}
+
+/// Where a story that is sent to friends is.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ShareStatus {
+    /// It will be sent.
+    Queued,
+}
+
+/// Mounts the handlers.
+pub fn mount(config: &mut ServiceConfig<'_>) {
+    config.service(share_article).service(show_opt_out).service(opt_out);
+}
+
+/// Send a story to friends.
+///
+/// Queues a mail of fixed words to each of up to three recipients. The answer is the same whether a recipient has had three mails today, has opted out, or gets it. Works under the story's old slugs too.
+#[utoipa::path(
+    tag = "shares",
+    params(("article" = String, Path, description = "The story's id or slug."), IdempotencyParam),
+    request_body = ShareCreate,
+    responses(
+        (status = 202, description = "The mails are queued.", body = ShareReceipt),
+        (status = 410, description = "The story has been withdrawn."),
+        (status = 503, description = "This installation sends no mail."),
+    )
+)]
+#[post("/articles/{article}/shares")]
+async fn share_article(
+    app: State,
+    article: PathRef,
+    idempotency: IdempotencyKey,
+    body: Body,
+    req: HttpRequest,
+) -> Result<Answer> {
+    let address = client_address(&req);
+    app.limits.delivery(address)?;
+    let wanted = article.clone();
+    app.db.read(move |conn| live_article(conn, &wanted).map(|_| ())).await?;
+    body.expect(&["application/json"], "Accept")?;
+    let bytes = body.bytes(BODY_LIMIT).await?;
+    let input = checked(json::parse(&bytes)?)?;
+    if app.mail.is_none() {
+        return Err(Problem::new(Code::MailUnavailable, "This site sends no mail."));
+    }
+    app.limits.share(address)?;
+    let once = idempotency.of_anyone(&hash(&bytes));
+    let answer = write_once(&app, once, move |tx| queue(tx, &article, &input)).await?;
+    app.outbox.notify_one();
+    Ok(answer)
+}
+
+fn queue(tx: &mut Tx<'_>, article: &PathRef, input: &ShareCreate) -> Result<Answer> {
+    let story = live_article(tx.conn, article)?;
+    let secret = store::made_secret(tx)?;
+    // In the order of the HMACs: two requests take the same rows in the same order, and one address once.
+    let mut recipients = BTreeMap::new();
+    for recipient in &input.recipients {
+        recipients.insert(store::hmac(&secret, "address", &email_key(recipient))?, recipient);
+    }
+    for (hmac, recipient) in recipients {
+        if store::opted_out(tx.conn, &hmac)? || !store::count_one(tx, &hmac)? {
+            continue;
+        }
+        let share = Share {
+            article_id: story.article_id.clone(),
+            sender_name: input.sender.name.clone(),
+            sender_email: input.sender.email.clone(),
+            recipient: recipient.clone(),
+            note: input.note.clone(),
+        };
+        let payload = serde_json::to_string(&share).map_err(Problem::internal)?;
+        outbox::queue(tx, KIND, &payload, Id::new().as_str())?;
+    }
+    Answer::new(
+        202,
+        &ShareReceipt {
+            status: ShareStatus::Queued,
+        },
+    )
+}
+
+fn checked(input: ShareCreate) -> Result<ShareCreate> {
+    let mut check = Check::new();
+    let name = check.line("/sender/name", &input.sender.name, 100);
+    let email = mail_address(&mut check, "/sender/email", &input.sender.email);
+    if !(1..=3).contains(&input.recipients.len()) {
+        check.fail("/recipients", "invalid_recipients", "Name 1 to 3 recipients.");
+    }
+    let recipients = input.recipients.iter().take(3).enumerate();
+    let recipients = recipients
+        .map(|(n, one)| mail_address(&mut check, &format!("/recipients/{n}"), one))
+        .collect();
+    let note = check.optional_text("/note", input.note.as_deref(), 500);
+    // A name is a place for advertising as much as a note.
+    for (pointer, text) in [("/note", note.as_deref().unwrap_or("")), ("/sender/name", &name)] {
+        if has_address(text) {
+            check.fail(pointer, "web_address", "Web addresses are not allowed here.");
+        }
+    }
+    check.done()?;
+    Ok(ShareCreate {
+        sender: ShareSender { name, email },
+        recipients,
+        note,
+    })
+}
+
+/// An address that mail can be sent to: what the mailer would refuse later is told now.
+fn mail_address(check: &mut Check, pointer: &str, value: &str) -> String {
+    let email = check.email(pointer, value);
+    if crate::text::is_email(&email) && email.parse::<lettre::Address>().is_err() {
+        check.fail(
+            pointer,
+            "invalid_email",
+            "It must be an e-mail address such as name@example.vn.",
+        );
+    }
+    email
+}
+
+/// Whether mail programs would make a link of some of it.
+fn has_address(text: &str) -> bool {
+    let text = text.to_lowercase();
+    text.contains("://")
+        || text.contains("www.")
+        || text
+            .split(|c: char| !(c.is_alphanumeric() || ".-".contains(c)))
+            .any(|word| {
+                let Some((host, end)) = word.trim_matches('.').rsplit_once('.') else {
+                    return false;
+                };
+                let host_good = host.chars().last().is_some_and(char::is_alphanumeric);
+                host_good && end.chars().count() >= 2 && end.chars().all(char::is_alphabetic)
+            })
+}
+
+async fn owner(app: &App, req: &HttpRequest) -> Result<String> {
+    let token = req.match_info().query("token").to_owned();
+    let hmac = app
+        .db
+        .read(move |conn| match store::secret(conn)? {
+            Some(secret) => opened(&secret, &token),
+            None => Ok(None),
+        })
+        .await?;
+    hmac.ok_or_else(|| Problem::not_found("link"))
+}
+
+fn page(words: &str, rest: &str) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("text/html; charset=utf-8")
+        .insert_header(("Cache-Control", "private, no-store"))
+        .insert_header(("Referrer-Policy", "no-referrer"))
+        .insert_header(("X-Robots-Tag", "noindex"))
+        .body(format!(
+            "<!doctype html><meta charset=\"utf-8\"><title>newsdesk</title><p>{}</p>{rest}",
+            escaped(words)
+        ))
+}
+
+/// Ask before ending mails.
+///
+/// A page with one button. Looking at it changes nothing.
+#[utoipa::path(
+    tag = "shares",
+    params(("token" = String, Path, description = "The token of the link in the mail.")),
+    responses((status = 200, description = "The page.", content_type = "text/html", body = String))
+)]
+#[get("/shares/opt-out/{token}")]
+async fn show_opt_out(app: State, req: HttpRequest) -> Result<HttpResponse> {
+    app.limits.delivery(client_address(&req))?;
+    owner(&app, &req).await?;
+    Ok(page(
+        "Ngừng nhận bài viết do bạn đọc gửi? / Stop getting stories that readers send?",
+        "<form method=\"post\"><button>Ngừng nhận / Stop</button></form>",
+    ))
+}
+
+/// End mails to an address.
+///
+/// For ever; mail programs do it with one click (RFC 8058). The body is not looked at.
+#[utoipa::path(
+    tag = "shares",
+    params(("token" = String, Path, description = "The token of the link in the mail.")),
+    responses((status = 200, description = "It is done.", content_type = "text/html", body = String))
+)]
+#[post("/shares/opt-out/{token}")]
+async fn opt_out(app: State, req: HttpRequest) -> Result<HttpResponse> {
+    app.limits.delivery(client_address(&req))?;
+    let hmac = owner(&app, &req).await?;
+    app.db.write(move |tx| store::opt_out(tx, &hmac)).await?;
+    Ok(page("Đã ngừng. / Done.", ""))
+}
