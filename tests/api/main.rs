@@ -31,6 +31,7 @@ mod problems;
 mod related;
 mod rights;
 mod search;
+mod share;
 mod site;
 mod taxonomy;
 mod tokens;
