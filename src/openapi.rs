@@ -258,6 +258,7 @@ const TAGS: &[(&str, &str)] = &[
     ),
     ("images", "The image library."),
     ("captions", "Images placed in articles, with their texts."),
+    ("revisions", "What an article was after every write, and the way back."),
     (
         "feedback",
         "Readers' messages to the newsroom and the newsroom's replies.",

@@ -38,7 +38,8 @@ pub fn mount(config: &mut ServiceConfig<'_>) {
         .service(publish_article)
         .service(unpublish_article)
         .service(trash_article)
-        .service(restore_article);
+        .service(restore_article)
+        .configure(super::revisions::management::mount);
 }
 
 page_type! {
@@ -496,7 +497,7 @@ async fn restore_article(
 }
 
 /// 404 for who may not know of the article, 403 for who may not do this.
-async fn check_editor_action(app: &State, caller: &Caller, id: &Id) -> Result<()> {
+pub async fn check_editor_action(app: &State, caller: &Caller, id: &Id) -> Result<()> {
     let (who, wanted) = (caller.clone(), id.clone());
     app.db.read(move |conn| get(conn, &who, &wanted)).await?;
     if caller.is_editor() {
@@ -507,17 +508,24 @@ async fn check_editor_action(app: &State, caller: &Caller, id: &Id) -> Result<()
 }
 
 /// What every action has in common: who, which, from what version, once.
-struct Action {
-    app: State,
-    caller: Caller,
-    id: Id,
-    guard: Guard,
-    idempotency: IdempotencyKey,
-    hash: String,
+pub struct Action {
+    /// The state.
+    pub app: State,
+    /// Who.
+    pub caller: Caller,
+    /// Which article.
+    pub id: Id,
+    /// From what version.
+    pub guard: Guard,
+    /// The key that the work belongs to, if one was sent.
+    pub idempotency: IdempotencyKey,
+    /// The hash of the request's body.
+    pub hash: String,
 }
 
 impl Action {
-    async fn run<F>(self, mut act: F) -> Result<Answer>
+    /// Does it, and answers with the article.
+    pub async fn run<F>(self, mut act: F) -> Result<Answer>
     where
         F: FnMut(&mut crate::db::Tx<'_>, &Caller, &Id, &Guard) -> Result<ArticleRow> + Send + 'static,
     {

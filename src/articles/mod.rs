@@ -10,6 +10,7 @@ pub mod management;
 pub mod publication;
 pub mod record;
 pub mod related;
+pub mod revisions;
 pub mod store;
 
 use serde::{Deserialize, Serialize};

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::input::{PublishInput, UnpublishInput};
 use super::store::{ArticleRow, claim, save, snapshot};
-use super::{CaptionRole, PublicState, Seo, Snapshot, Source, reading_minutes};
+use super::{CaptionRole, PublicState, Seo, Snapshot, Source, reading_minutes, revisions};
 use crate::audit::Actor;
 use crate::auth::{Caller, forbidden};
 use crate::body::Body;
@@ -216,6 +216,7 @@ pub fn publish(tx: &mut Tx<'_>, caller: &Caller, id: &Id, guard: &Guard, input: 
     row.first_published = Some(first_published);
     row.published_hash = Some(snapshot.stored()?.1);
     save(tx, &Actor::from(caller), &mut row, &snapshot, "publish", None)?;
+    revisions::store::keep(tx, id, row.revision)?;
 
     let (card, doc) = freeze(tx.conn, &snapshot)?;
     let content = &snapshot.content;

@@ -205,7 +205,8 @@ pub fn people(conn: &mut Conn, ids: impl IntoIterator<Item = Id>) -> Result<Peop
     Ok(rows.into_iter().collect())
 }
 
-fn person(people: &People, id: &Id) -> PersonRef {
+/// Who has this id; without a name when the account is gone.
+pub fn person(people: &People, id: &Id) -> PersonRef {
     PersonRef {
         id: id.clone(),
         name: people.get(id).cloned().unwrap_or_default(),

@@ -29,6 +29,7 @@ mod lists;
 mod operation;
 mod problems;
 mod related;
+mod revisions;
 mod rights;
 mod search;
 mod site;

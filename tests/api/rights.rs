@@ -69,6 +69,19 @@ management restoreArticle       live     401 403 409 409
 management eraseArticle         trashed  401 403 204 204
 management eraseArticle         others   401 404 409 409
 management eraseArticle         live     401 403 409 409
+management listRevisions        own      401 200 200 200
+management listRevisions        others   401 404 200 200
+management listRevisions        live     401 403 200 200
+management getRevision          own      401 200 200 200
+management getRevision          others   401 404 200 200
+management getRevision          live     401 403 200 200
+management compareRevisions     own      401 200 200 200
+management compareRevisions     others   401 404 200 200
+management compareRevisions     live     401 403 200 200
+management restoreRevision      own      401 200 200 200
+management restoreRevision      others   401 404 200 200
+management restoreRevision      live     401 403 200 200
+management restoreRevision      trashed  401 403 409 409
 management listCaptions         own      401 200 200 200
 management createCaption        own      401 201 201 201
 management createCaption        others   401 422 201 201
@@ -312,7 +325,13 @@ async fn ask(desk: &Desk, row: &Row, role: &str) -> Ask {
             let story = desk.read(&story).await;
             format!("/sitemap-{}.xml", &story.text("/published_at")[..7])
         }
-        Some((start, end)) => format!("{start}/{name}{}", end.split_once('}').map_or("", |(_, rest)| rest)),
+        Some((start, end)) => {
+            let path = format!("{start}/{name}{}", end.split_once('}').map_or("", |(_, rest)| rest));
+            // Everything has a first revision.
+            ["{number}", "{a}", "{b}"]
+                .iter()
+                .fold(path, |path, number| path.replace(number, "1"))
+        }
         None if id == "searchArticles" => format!("{path}?q=tin"),
         None => path.to_owned(),
     };
