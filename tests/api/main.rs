@@ -32,6 +32,7 @@ mod related;
 mod revisions;
 mod rights;
 mod search;
+mod share;
 mod site;
 mod taxonomy;
 mod tokens;
