@@ -10,6 +10,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use super::compose::figure_html;
 use super::input::{ArticleCreate, ArticlePatch, EmptyInput, PublishInput, UnpublishInput};
 use super::record::{WorkingArticle, WorkingArticleSummary, answer, summaries, whole};
+use super::review::store as review;
 use super::store::{ArticleRow, create, erase, get, update};
 use super::{Status, publication};
 use crate::app::State;
@@ -39,6 +40,7 @@ pub fn mount(config: &mut ServiceConfig<'_>) {
         .service(unpublish_article)
         .service(trash_article)
         .service(restore_article)
+        .configure(super::review::management::mount)
         .configure(super::revisions::management::mount);
 }
 
@@ -362,6 +364,7 @@ async fn publish_article(
     check_editor_action(&app, &caller, &id.0).await?;
     let input = body.action::<PublishInput>().await?;
     publication::check_past(&input.value, Time::now())?;
+    let (waker, mails) = (app.clone(), app.mail.is_some());
     let action = Action {
         app,
         caller,
@@ -370,9 +373,11 @@ async fn publish_article(
         idempotency,
         hash: input.hash,
     };
-    action
-        .run(move |tx, caller, id, guard| publication::publish(tx, caller, id, guard, &input.value))
-        .await
+    let answer = action
+        .run(move |tx, caller, id, guard| review::publish(tx, caller, id, guard, &input.value, mails))
+        .await?;
+    waker.outbox.notify_one();
+    Ok(answer)
 }
 
 /// Unpublish an article.

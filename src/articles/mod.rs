@@ -10,6 +10,7 @@ pub mod management;
 pub mod publication;
 pub mod record;
 pub mod related;
+pub mod review;
 pub mod revisions;
 pub mod store;
 
@@ -288,6 +289,7 @@ impl Facts {
             return vec!["restore", "delete"];
         }
         let mut actions = vec!["publish", "trash"];
+        actions.push(if self.review { "reject" } else { "submit" });
         if self.public == PublicState::Live {
             actions.push("unpublish");
         }
@@ -347,6 +349,17 @@ mod tests {
         };
         assert!(draft.allow("delete").is_err());
         assert!(draft.allow("unpublish").is_err());
+    }
+
+    #[test]
+    fn a_review_is_asked_for_once_and_answered_once() {
+        let facts = |review| Facts {
+            public: PublicState::Live,
+            trashed: false,
+            review,
+        };
+        assert!(facts(false).allow("submit").is_ok() && facts(false).allow("reject").is_err());
+        assert!(facts(true).allow("reject").is_ok() && facts(true).allow("submit").is_err());
     }
 
     #[test]

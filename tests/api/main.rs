@@ -29,6 +29,7 @@ mod lists;
 mod operation;
 mod problems;
 mod related;
+mod review;
 mod revisions;
 mod rights;
 mod search;

@@ -12,7 +12,7 @@ use crate::support::{Ask, Desk, Person, Reply, Value, json, newsroom_tests};
 /// Face, operation, whose object it is done to, and what nobody, a writer, an editor and an admin are answered.
 ///
 /// `own` is the writer's, `others` another writer's, `live` a published story of an editor's, `trashed` the writer's in
-/// the trash, `placed` the writer's in use.
+/// the trash, `submitted` the writer's in review, `placed` the writer's in use.
 const TABLE: &str = "
 management login                own      200 200 200 200
 management refresh              own      401 401 401 401
@@ -54,6 +54,15 @@ management getArticle           trashed  401 200 200 200
 management updateArticle        own      401 200 200 200
 management updateArticle        others   401 404 200 200
 management updateArticle        live     401 403 200 200
+management updateArticle        submitted 401 403 200 200
+management submitArticle        own      401 200 200 200
+management submitArticle        submitted 401 409 409 409
+management submitArticle        others   401 404 200 200
+management submitArticle        live     401 403 200 200
+management rejectArticle        own      401 403 409 409
+management rejectArticle        submitted 401 403 200 200
+management rejectArticle        others   401 404 409 409
+management rejectArticle        live     401 403 409 409
 management publishArticle       own      401 403 200 200
 management publishArticle       others   401 404 200 200
 management publishArticle       live     401 403 200 200
@@ -63,6 +72,7 @@ management unpublishArticle     live     401 403 200 200
 management trashArticle         own      401 200 200 200
 management trashArticle         others   401 404 200 200
 management trashArticle         live     401 403 200 200
+management trashArticle         submitted 401 403 200 200
 management restoreArticle       trashed  401 200 200 200
 management restoreArticle       others   401 404 409 409
 management restoreArticle       live     401 403 409 409
@@ -85,6 +95,7 @@ management restoreRevision      trashed  401 403 409 409
 management listCaptions         own      401 200 200 200
 management createCaption        own      401 201 201 201
 management createCaption        others   401 422 201 201
+management createCaption        submitted 401 403 201 201
 management createCaption        live     401 403 201 201
 management getCaption           own      401 200 200 200
 management getCaption           others   401 404 200 200
@@ -232,6 +243,10 @@ async fn article(desk: &Desk, whose: &str) -> Reply {
             let draft = desk.draft("Bài").await;
             desk.action(&draft, "trash").await.is(200)
         }
+        "submitted" => {
+            let draft = desk.draft("Bài").await;
+            desk.action(&draft, "submit").await.is(200)
+        }
         _ => desk.draft("Bài").await,
     }
 }
@@ -370,6 +385,7 @@ async fn body(desk: &Desk, row: &Row) -> Option<Value> {
         "createCaption" => json!({
             "article_id": article(desk, row.whose).await.id(), "image_id": upload(&desk.as_editor()).await.id(), "role": "inline"
         }),
+        "rejectArticle" => json!({ "note": "Thiếu nguồn" }),
         "updateArticle" => json!({ "lead": "Mới" }),
         "updateCaption" => json!({ "text": "Mới" }),
         "updateImage" => json!({ "alt": "Mới" }),
