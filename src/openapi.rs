@@ -446,6 +446,7 @@ fn headers_of(status: u16, response: &Value, management: bool, path: &str) -> Ma
         "/Caption",
         "/Feedback",
         "/Editor",
+        "CorrectionReceipt",
         "SiteSettings",
     ];
     match status {

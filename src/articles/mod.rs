@@ -1,6 +1,7 @@
 //! Stories: the working copy that editors change, and the publication that readers get.
 
 pub mod compose;
+pub mod corrections;
 pub mod delivery;
 pub mod forms;
 pub mod input;
@@ -291,7 +292,7 @@ impl Facts {
         let mut actions = vec!["publish", "trash"];
         actions.push(if self.review { "reject" } else { "submit" });
         if self.public == PublicState::Live {
-            actions.push("unpublish");
+            actions.extend(["unpublish", "corrections"]);
         }
         actions
     }

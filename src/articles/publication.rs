@@ -426,6 +426,20 @@ fn withdraw(tx: &mut Tx<'_>, row: &mut ArticleRow) -> Result<()> {
     Ok(())
 }
 
+/// Readers get something new of a live story that is not part of its publication.
+pub fn touch(tx: &mut Tx<'_>, id: &Id) -> Result<()> {
+    diesel::update(publications::table.find(id))
+        .set(publications::updated_ms.eq(tx.now))
+        .execute(tx.conn)?;
+    let row: PublicationRow = publications::table
+        .find(id)
+        .select(PublicationRow::as_select())
+        .first(tx.conn)?;
+    let keys = membership_keys(tx.conn, id, Some(&row))?;
+    changes::record(tx, "article.updated", id.as_str(), Some(&row.language), keys);
+    Ok(())
+}
+
 /// Unpublishes a live story.
 pub fn unpublish(
     tx: &mut Tx<'_>,

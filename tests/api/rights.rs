@@ -63,6 +63,9 @@ management rejectArticle        own      401 403 409 409
 management rejectArticle        submitted 401 403 200 200
 management rejectArticle        others   401 404 409 409
 management rejectArticle        live     401 403 409 409
+management createCorrection     own      401 403 409 409
+management createCorrection     others   401 404 409 409
+management createCorrection     live     401 403 201 201
 management publishArticle       own      401 403 200 200
 management publishArticle       others   401 404 200 200
 management publishArticle       live     401 403 200 200
@@ -385,6 +388,7 @@ async fn body(desk: &Desk, row: &Row) -> Option<Value> {
         "createCaption" => json!({
             "article_id": article(desk, row.whose).await.id(), "image_id": upload(&desk.as_editor()).await.id(), "role": "inline"
         }),
+        "createCorrection" => json!({ "text": "Đúng là 25,4 m." }),
         "rejectArticle" => json!({ "note": "Thiếu nguồn" }),
         "updateArticle" => json!({ "lead": "Mới" }),
         "updateCaption" => json!({ "text": "Mới" }),
