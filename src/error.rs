@@ -79,6 +79,7 @@ codes! {
     IdempotencyInProgress "idempotency_in_progress" 409 "A request with this Idempotency-Key is still running.";
     Gone "gone" 410 "It was public once and has been withdrawn.";
     ChangesExpired "changes_expired" 410 "The changes after this cursor are not kept any more.";
+    BatchUndone "batch_undone" 424 "Another operation of the batch failed.";
     VersionMismatch "version_mismatch" 412 "It has changed since you read it.";
     WeakEtag "weak_etag" 412 "If-Match needs a strong entity tag.";
     PayloadTooLarge "payload_too_large" 413 "The request body is too large.";

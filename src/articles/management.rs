@@ -40,6 +40,7 @@ pub fn mount(config: &mut ServiceConfig<'_>) {
         .service(unpublish_article)
         .service(trash_article)
         .service(restore_article)
+        .configure(super::batch::management::mount)
         .configure(super::corrections::management::mount)
         .configure(super::review::management::mount)
         .configure(super::revisions::management::mount);

@@ -16,6 +16,7 @@ mod support;
 mod articles;
 mod auth;
 mod bad_input;
+mod batch;
 mod body;
 mod cache;
 mod captions;

@@ -47,6 +47,7 @@ management updateAuthor         own      401 403 200 200
 management deleteAuthor         own      401 403 204 204
 management listArticles         own      401 200 200 200
 management createArticle        own      401 201 201 201
+management batchArticles        own      401 200 200 200
 management getArticle           own      401 200 200 200
 management getArticle           others   401 404 200 200
 management getArticle           live     401 200 200 200
@@ -388,6 +389,7 @@ async fn body(desk: &Desk, row: &Row) -> Option<Value> {
         "createCaption" => json!({
             "article_id": article(desk, row.whose).await.id(), "image_id": upload(&desk.as_editor()).await.id(), "role": "inline"
         }),
+        "batchArticles" => json!({ "operations": [{ "method": "POST", "body": { "title": "Bài" } }] }),
         "createCorrection" => json!({ "text": "Đúng là 25,4 m." }),
         "rejectArticle" => json!({ "note": "Thiếu nguồn" }),
         "updateArticle" => json!({ "lead": "Mới" }),
