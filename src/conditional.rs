@@ -104,6 +104,11 @@ impl Guard {
         Self(IfMatch::Any)
     }
 
+    /// A guard that one version passes.
+    pub fn version(version: i64) -> Self {
+        Self(IfMatch::Tags(vec![version.to_string()]))
+    }
+
     /// 412 unless this is the version the caller means.
     pub fn check(&self, version: i64) -> Result<()> {
         match &self.0 {

@@ -65,6 +65,8 @@ pub struct Config {
     pub cache_bytes: u64,
     /// `FEEDBACK_RETENTION_DAYS`: after so many days a sender's details are removed.
     pub feedback_retention_days: i64,
+    /// `REVISION_RETENTION_DAYS`: after so many days revisions that readers never saw are thinned out; none keeps them.
+    pub revision_retention_days: Option<i64>,
     /// `SMTP_URL`: the mail server, with its password; no mail is sent without.
     pub smtp_url: Option<Secret>,
     /// `MAIL_FROM`: who mail comes from.
@@ -143,6 +145,13 @@ impl Config {
         if !(1..=36_500).contains(&feedback_retention_days) {
             errors.push("FEEDBACK_RETENTION_DAYS must be a number of days from 1 to 36500".into());
         }
+        let revision_retention_days = match text("REVISION_RETENTION_DAYS", "").as_str() {
+            "" => None,
+            days => Some(days.parse().unwrap_or(0)),
+        };
+        if revision_retention_days.is_some_and(|days: i64| !(1..=36_500).contains(&days)) {
+            errors.push("REVISION_RETENTION_DAYS must be a number of days from 1 to 36500, or empty".into());
+        }
         let cache_mib: u64 = text("CACHE_MIB", "32").parse().unwrap_or(u64::MAX);
         if cache_mib > 1024 * 1024 {
             errors.push("CACHE_MIB must be a number of mebibytes from 0 to 1048576".into());
@@ -173,6 +182,7 @@ impl Config {
                 auto_migrate,
                 cache_bytes: cache_mib << 20,
                 feedback_retention_days,
+                revision_retention_days,
                 smtp_url,
                 mail_from,
                 mail_retry_seconds,

@@ -91,6 +91,25 @@ impl Tx<'_> {
     pub fn push_change(&mut self, change: Change) {
         self.changes.push(change);
     }
+
+    /// Runs a part of the work that may be refused without undoing the rest. Whatever is no refusal (a lost race, a database
+    /// that cannot write) is the outer error and ends the whole.
+    pub fn attempt<T>(&mut self, part: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<Result<T>> {
+        self.conn.batch_execute("SAVEPOINT part")?;
+        let changes = self.changes.len();
+        match part(self) {
+            Err(problem) if problem.is_retryable() || problem.code().status().is_server_error() => Err(problem),
+            Err(problem) => {
+                self.conn.batch_execute("ROLLBACK TO part; RELEASE part")?;
+                self.changes.truncate(changes);
+                Ok(Err(problem))
+            }
+            Ok(value) => {
+                self.conn.batch_execute("RELEASE part")?;
+                Ok(Ok(value))
+            }
+        }
+    }
 }
 
 /// What a piece of work came to: its answer, and the public changes that are applied once it is committed.

@@ -71,6 +71,7 @@ codes! {
     InUse "in_use" 409 "It is still in use.";
     InvalidTransition "invalid_transition" 409 "The article's state does not allow this.";
     TranslationExists "translation_exists" 409 "This story already has an article in that language.";
+    RevisionIncomplete "revision_incomplete" 409 "Something this revision needs has been deleted.";
     LeadExists "lead_exists" 409 "The article already has a lead image.";
     LastAdmin "last_admin" 409 "The last working admin has to stay.";
     NotPublishable "not_publishable" 409 "This message cannot be shown to readers.";
@@ -78,6 +79,7 @@ codes! {
     IdempotencyInProgress "idempotency_in_progress" 409 "A request with this Idempotency-Key is still running.";
     Gone "gone" 410 "It was public once and has been withdrawn.";
     ChangesExpired "changes_expired" 410 "The changes after this cursor are not kept any more.";
+    BatchUndone "batch_undone" 424 "Another operation of the batch failed.";
     VersionMismatch "version_mismatch" 412 "It has changed since you read it.";
     WeakEtag "weak_etag" 412 "If-Match needs a strong entity tag.";
     PayloadTooLarge "payload_too_large" 413 "The request body is too large.";
@@ -204,6 +206,12 @@ impl Problem {
             "The request could not be answered; it has been logged under its request_id.",
         )
         .because(cause)
+    }
+
+    /// Names every place that it is about.
+    pub fn with_errors(mut self, errors: Vec<FieldError>) -> Self {
+        self.inner.errors = errors;
+        self
     }
 
     /// Adds the inner cause, which is logged and never sent.

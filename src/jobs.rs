@@ -90,7 +90,7 @@ async fn forget(app: State) {
 const AUDIT_SECONDS: i64 = 2 * 365 * 24 * 3600;
 
 /// Removes idempotency keys after 24 hours, sessions after their end, audit lines after two years,
-/// readers' details after the configured time, and changes that newer ones have superseded.
+/// readers' details and revisions nobody saw after the configured times, and changes that newer ones have superseded.
 async fn retention(app: &State) -> Result<()> {
     loop {
         if app.db.write(forget_piece).await? < PIECE {
@@ -99,6 +99,9 @@ async fn retention(app: &State) -> Result<()> {
     }
     while crate::feedback::forget_senders(app, PIECE).await? == PIECE {}
     while app.db.write(|tx| crate::outbox::forget_done(tx, PIECE)).await? == PIECE {}
+    if let Some(days) = app.config.revision_retention_days {
+        while crate::articles::revisions::store::thin(app, days, PIECE).await? == PIECE {}
+    }
     app.db.write(crate::share::store::forget_counts).await?;
     while app
         .db

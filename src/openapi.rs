@@ -258,6 +258,7 @@ const TAGS: &[(&str, &str)] = &[
     ),
     ("images", "The image library."),
     ("captions", "Images placed in articles, with their texts."),
+    ("revisions", "What an article was after every write, and the way back."),
     (
         "feedback",
         "Readers' messages to the newsroom and the newsroom's replies.",
@@ -404,7 +405,14 @@ fn is_cached(path: &str) -> bool {
 }
 
 /// Operations whose body may be left out, by the end of their address.
-const ACTIONS: &[&str] = &["/publish", "/unpublish", "/trash", "/restore", "/auth/logout"];
+const ACTIONS: &[&str] = &[
+    "/submit",
+    "/publish",
+    "/unpublish",
+    "/trash",
+    "/restore",
+    "/auth/logout",
+];
 
 /// Management operations that need no token.
 pub const OPEN: &[&str] = &[
@@ -438,6 +446,7 @@ fn headers_of(status: u16, response: &Value, management: bool, path: &str) -> Ma
         "/Caption",
         "/Feedback",
         "/Editor",
+        "CorrectionReceipt",
         "SiteSettings",
     ];
     match status {

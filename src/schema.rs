@@ -202,6 +202,8 @@ diesel::table! {
         action -> Text,
         note -> Nullable<Text>,
         created_ms -> BigInt,
+        kept -> Bool,
+        restored_from -> Nullable<BigInt>,
     }
 }
 
@@ -449,3 +451,13 @@ diesel::table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(publications, view_totals);
+
+diesel::table! {
+    corrections (id) {
+        id -> Text,
+        article_id -> Text,
+        text -> Text,
+        created_by -> Text,
+        at_ms -> BigInt,
+    }
+}

@@ -10,6 +10,7 @@ use utoipa::openapi::schema::{Discriminator, OneOfBuilder};
 use utoipa::openapi::{Ref, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+use super::corrections::Correction;
 use super::json_ld::JsonLd;
 use super::publication::{Card, Doc, FrozenCaption, PublicationRow};
 use super::{CaptionRole, Seo, Source};
@@ -63,15 +64,6 @@ pub struct Translation {
     /// Its address on the site.
     #[schema(format = "uri")]
     pub url: String,
-}
-
-/// A correction that readers are told of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Correction {
-    /// What was corrected.
-    pub text: String,
-    /// When.
-    pub at: Time,
 }
 
 /// A story as lists show it.

@@ -5,6 +5,8 @@ use actix_web::{HttpRequest, HttpResponse, get};
 use super::compose::{
     ArticleSummary, Composer, Placement, Translation, Translations, doc_of, figure_alt, figure_html, translations_of,
 };
+use super::corrections::store::corrections_of;
+use super::corrections::{self, Correction};
 use super::json_ld::{self, JsonLd};
 use super::listing::placements;
 use super::publication::{Doc, Found, PublicationRow, look_up};
@@ -29,6 +31,8 @@ pub struct Story {
     pub doc: Doc,
     /// The placed images, in order.
     pub captions: Vec<Placement>,
+    /// What readers are told was wrong, oldest first.
+    pub corrections: Vec<Correction>,
     /// The same story in other languages.
     pub translations: Vec<Translation>,
     /// The purge keys of all of it.
@@ -45,6 +49,7 @@ impl Story {
         let doc = doc.ok_or_else(|| Problem::internal("a live publication has no document"))?;
         let composer = Composer::load(conn, app, std::iter::once(&card), doc.captions.iter())?;
         let translations: Translations = translations_of(conn, app, &row)?;
+        let corrections = corrections_of(conn, std::slice::from_ref(&row.article_id))?.remove(&row.article_id);
         let mut keys = vec![key('a', &row.article_id), "site".to_owned()];
         keys.extend(composer.keys());
         keys.extend(translations.keys);
@@ -52,6 +57,7 @@ impl Story {
         Ok(Self {
             summary: composer.summary(&row, card),
             captions: placements(&composer, &doc),
+            corrections: corrections.unwrap_or_default(),
             translations: translations.list,
             last_modified: dates.into_iter().flatten().max(),
             keys,
@@ -183,7 +189,14 @@ fn made(conn: &mut Conn, app: &App, row: PublicationRow, form: Form) -> Result<M
         Form::Markdown => (markdown(&story).into_bytes(), "text/markdown; charset=utf-8", None),
         Form::JsonLd => {
             let site = site::current(conn)?;
-            let value = json_ld::news_article(&app.config, &site, &story.summary, &story.doc, &story.captions);
+            let Story {
+                summary,
+                doc,
+                captions,
+                corrections,
+                ..
+            } = &story;
+            let value = json_ld::news_article(&app.config, &site, summary, doc, captions, corrections);
             (json_ld::script_safe(&value)?, json_ld::MEDIA_TYPE, None)
         }
     };
@@ -205,11 +218,12 @@ fn html(story: &Story) -> String {
         .as_deref()
         .map(|lead| format!("<p>{}</p>", text_to_html(lead)));
     format!(
-        "<article lang=\"{}\"><h1>{}</h1>{}{}</article>\n",
+        "<article lang=\"{}\"><h1>{}</h1>{}{}{}</article>\n",
         text_to_html(&summary.language),
         text_to_html(&summary.title),
         lead.unwrap_or_default(),
         story.doc.body.to_html(&figure_html(&story.captions)),
+        corrections::to_html(&summary.language, &story.corrections),
     )
 }
 
@@ -220,9 +234,10 @@ fn markdown(story: &Story) -> String {
         .as_deref()
         .map(|lead| format!("{}\n\n", text_to_markdown(lead, true)));
     format!(
-        "# {}\n\n{}{}",
+        "# {}\n\n{}{}{}",
         text_to_markdown(&summary.title, false),
         lead.unwrap_or_default(),
         story.doc.body.to_markdown_with(&figure_alt(&story.captions)),
+        corrections::to_markdown(&summary.language, &story.corrections),
     )
 }

@@ -118,6 +118,10 @@ pub struct ArticlePatch {
     #[serde(default)]
     #[schema(value_type = Id, required = false)]
     pub owner_id: Patch<Id>,
+    /// What this change is about, for colleagues; kept with its revision and no part of the article.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, required = false, max_length = 1000, example = "Thêm số liệu của tỉnh")]
+    pub note: Patch<String>,
 }
 
 /// A new article: the same properties, of which `title` is needed. For the documents; it is read as [`ArticlePatch`].
@@ -174,6 +178,9 @@ pub struct ArticleCreate {
     /// Whose article it is; the caller's when absent. Only editors may name another.
     #[schema(value_type = Id, required = false)]
     pub owner_id: Option<Id>,
+    /// What it is about, for colleagues; kept with its first revision and no part of the article.
+    #[schema(max_length = 1000)]
+    pub note: Option<String>,
 }
 
 /// What publishing may be told.
@@ -257,6 +264,9 @@ impl ArticlePatch {
             if cleared {
                 check.fail(pointer, "required", "It cannot be null.");
             }
+        }
+        if let Patch::Set(note) = &self.note {
+            self.note = optional(check.optional_text("/note", Some(note), 1000));
         }
         let body = self.read_body(&mut check);
         check.done()?;
@@ -350,6 +360,15 @@ impl Changes {
             Patch::Keep => None,
             Patch::Clear => Some(None),
             Patch::Set(id) => Some(Some(id)),
+        }
+    }
+
+    /// What the change is about.
+    pub fn note(&self) -> Option<&str> {
+        if let Patch::Set(note) = &self.patch.note {
+            Some(note)
+        } else {
+            None
         }
     }
 

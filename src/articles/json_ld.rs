@@ -7,6 +7,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::Source;
 use super::compose::{ArticleSummary, Placement};
+use super::corrections::Correction;
 use super::publication::Doc;
 use crate::config::Config;
 use crate::error::{Problem, Result};
@@ -41,6 +42,7 @@ pub fn news_article(
     story: &ArticleSummary,
     doc: &Doc,
     captions: &[Placement],
+    corrections: &[Correction],
 ) -> Value {
     let lead = story.lead.as_deref();
     let words = doc.body.word_count() + lead.map_or(0, |lead| lead.split_whitespace().count());
@@ -78,6 +80,10 @@ pub fn news_article(
         ("url", Some(json!(story.url))),
         ("mainEntityOfPage", Some(json!(canonical))),
         ("isBasedOn", story.source.as_ref().map(based_on)),
+        (
+            "correction",
+            (!corrections.is_empty()).then(|| json!(comments(corrections))),
+        ),
         ("wordCount", Some(json!(words))),
         ("isAccessibleForFree", Some(json!(true))),
     ])
@@ -120,6 +126,11 @@ fn based_on(source: &Source) -> Value {
         ("name", Some(json!(source.name))),
         ("url", source.url.as_ref().map(|url| json!(url))),
     ])
+}
+
+fn comments(corrections: &[Correction]) -> Vec<Value> {
+    let comment = |one: &Correction| json!({ "@type": "CorrectionComment", "text": one.text, "datePublished": one.at });
+    corrections.iter().map(comment).collect()
 }
 
 fn present<const N: usize>(properties: [(&str, Option<Value>); N]) -> Value {

@@ -10,6 +10,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use super::compose::figure_html;
 use super::input::{ArticleCreate, ArticlePatch, EmptyInput, PublishInput, UnpublishInput};
 use super::record::{WorkingArticle, WorkingArticleSummary, answer, summaries, whole};
+use super::review::store as review;
 use super::store::{ArticleRow, create, erase, get, update};
 use super::{Status, publication};
 use crate::app::State;
@@ -38,7 +39,11 @@ pub fn mount(config: &mut ServiceConfig<'_>) {
         .service(publish_article)
         .service(unpublish_article)
         .service(trash_article)
-        .service(restore_article);
+        .service(restore_article)
+        .configure(super::batch::management::mount)
+        .configure(super::corrections::management::mount)
+        .configure(super::review::management::mount)
+        .configure(super::revisions::management::mount);
 }
 
 page_type! {
@@ -361,6 +366,7 @@ async fn publish_article(
     check_editor_action(&app, &caller, &id.0).await?;
     let input = body.action::<PublishInput>().await?;
     publication::check_past(&input.value, Time::now())?;
+    let (waker, mails) = (app.clone(), app.mail.is_some());
     let action = Action {
         app,
         caller,
@@ -369,9 +375,11 @@ async fn publish_article(
         idempotency,
         hash: input.hash,
     };
-    action
-        .run(move |tx, caller, id, guard| publication::publish(tx, caller, id, guard, &input.value))
-        .await
+    let answer = action
+        .run(move |tx, caller, id, guard| review::publish(tx, caller, id, guard, &input.value, mails))
+        .await?;
+    waker.outbox.notify_one();
+    Ok(answer)
 }
 
 /// Unpublish an article.
@@ -496,7 +504,7 @@ async fn restore_article(
 }
 
 /// 404 for who may not know of the article, 403 for who may not do this.
-async fn check_editor_action(app: &State, caller: &Caller, id: &Id) -> Result<()> {
+pub async fn check_editor_action(app: &State, caller: &Caller, id: &Id) -> Result<()> {
     let (who, wanted) = (caller.clone(), id.clone());
     app.db.read(move |conn| get(conn, &who, &wanted)).await?;
     if caller.is_editor() {
@@ -507,17 +515,24 @@ async fn check_editor_action(app: &State, caller: &Caller, id: &Id) -> Result<()
 }
 
 /// What every action has in common: who, which, from what version, once.
-struct Action {
-    app: State,
-    caller: Caller,
-    id: Id,
-    guard: Guard,
-    idempotency: IdempotencyKey,
-    hash: String,
+pub struct Action {
+    /// The state.
+    pub app: State,
+    /// Who.
+    pub caller: Caller,
+    /// Which article.
+    pub id: Id,
+    /// From what version.
+    pub guard: Guard,
+    /// The key that the work belongs to, if one was sent.
+    pub idempotency: IdempotencyKey,
+    /// The hash of the request's body.
+    pub hash: String,
 }
 
 impl Action {
-    async fn run<F>(self, mut act: F) -> Result<Answer>
+    /// Does it, and answers with the article.
+    pub async fn run<F>(self, mut act: F) -> Result<Answer>
     where
         F: FnMut(&mut crate::db::Tx<'_>, &Caller, &Id, &Guard) -> Result<ArticleRow> + Send + 'static,
     {

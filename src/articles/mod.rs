@@ -1,6 +1,8 @@
 //! Stories: the working copy that editors change, and the publication that readers get.
 
+pub mod batch;
 pub mod compose;
+pub mod corrections;
 pub mod delivery;
 pub mod forms;
 pub mod input;
@@ -10,6 +12,8 @@ pub mod management;
 pub mod publication;
 pub mod record;
 pub mod related;
+pub mod review;
+pub mod revisions;
 pub mod store;
 
 use serde::{Deserialize, Serialize};
@@ -287,8 +291,9 @@ impl Facts {
             return vec!["restore", "delete"];
         }
         let mut actions = vec!["publish", "trash"];
+        actions.push(if self.review { "reject" } else { "submit" });
         if self.public == PublicState::Live {
-            actions.push("unpublish");
+            actions.extend(["unpublish", "corrections"]);
         }
         actions
     }
@@ -346,6 +351,17 @@ mod tests {
         };
         assert!(draft.allow("delete").is_err());
         assert!(draft.allow("unpublish").is_err());
+    }
+
+    #[test]
+    fn a_review_is_asked_for_once_and_answered_once() {
+        let facts = |review| Facts {
+            public: PublicState::Live,
+            trashed: false,
+            review,
+        };
+        assert!(facts(false).allow("submit").is_ok() && facts(false).allow("reject").is_err());
+        assert!(facts(true).allow("reject").is_ok() && facts(true).allow("submit").is_err());
     }
 
     #[test]

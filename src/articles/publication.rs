@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::input::{PublishInput, UnpublishInput};
 use super::store::{ArticleRow, claim, save, snapshot};
-use super::{CaptionRole, PublicState, Seo, Snapshot, Source, reading_minutes};
+use super::{CaptionRole, PublicState, Seo, Snapshot, Source, reading_minutes, revisions};
 use crate::audit::Actor;
 use crate::auth::{Caller, forbidden};
 use crate::body::Body;
@@ -216,6 +216,7 @@ pub fn publish(tx: &mut Tx<'_>, caller: &Caller, id: &Id, guard: &Guard, input: 
     row.first_published = Some(first_published);
     row.published_hash = Some(snapshot.stored()?.1);
     save(tx, &Actor::from(caller), &mut row, &snapshot, "publish", None)?;
+    revisions::store::keep(tx, id, row.revision)?;
 
     let (card, doc) = freeze(tx.conn, &snapshot)?;
     let content = &snapshot.content;
@@ -422,6 +423,20 @@ fn withdraw(tx: &mut Tx<'_>, row: &mut ArticleRow) -> Result<()> {
     row.public_state = PublicState::Gone.as_str().to_owned();
     row.published_hash = None;
     changes::record(tx, "article.unpublished", row.id.as_str(), Some(&old.language), keys);
+    Ok(())
+}
+
+/// Readers get something new of a live story that is not part of its publication.
+pub fn touch(tx: &mut Tx<'_>, id: &Id) -> Result<()> {
+    diesel::update(publications::table.find(id))
+        .set(publications::updated_ms.eq(tx.now))
+        .execute(tx.conn)?;
+    let row: PublicationRow = publications::table
+        .find(id)
+        .select(PublicationRow::as_select())
+        .first(tx.conn)?;
+    let keys = membership_keys(tx.conn, id, Some(&row))?;
+    changes::record(tx, "article.updated", id.as_str(), Some(&row.language), keys);
     Ok(())
 }
 

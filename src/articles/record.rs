@@ -6,6 +6,8 @@ use diesel::prelude::*;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::corrections::Correction;
+use super::corrections::store::corrections_of;
 use super::store::{ArticleRow, revision, snapshot};
 use super::{Content, Seo, Snapshot, Source, Status};
 use crate::auth::Caller;
@@ -156,6 +158,8 @@ pub struct WorkingArticle {
     pub has_unpublished_changes: bool,
     /// The placed images, in order.
     pub captions: Vec<ArticleCaption>,
+    /// What readers are told was wrong, oldest first.
+    pub corrections: Vec<Correction>,
     /// When it will be published.
     #[schema(required = true)]
     pub publish_at: Option<Time>,
@@ -205,7 +209,8 @@ pub fn people(conn: &mut Conn, ids: impl IntoIterator<Item = Id>) -> Result<Peop
     Ok(rows.into_iter().collect())
 }
 
-fn person(people: &People, id: &Id) -> PersonRef {
+/// Who has this id; without a name when the account is gone.
+pub fn person(people: &People, id: &Id) -> PersonRef {
     PersonRef {
         id: id.clone(),
         name: people.get(id).cloned().unwrap_or_default(),
@@ -294,6 +299,9 @@ pub fn whole(conn: &mut Conn, config: &Config, caller: &Caller, row: &ArticleRow
     let head = summary(&row, &content, &people, open)?;
     Ok(WorkingArticle {
         captions: article_captions(conn, config, captions)?,
+        corrections: corrections_of(conn, std::slice::from_ref(&row.id))?
+            .remove(&row.id)
+            .unwrap_or_default(),
         id: head.id,
         title: head.title,
         slug: head.slug,

@@ -254,7 +254,11 @@ pub fn save(
             revisions::created_ms.eq(tx.now),
         ))
         .execute(tx.conn)?;
-    let data = json!({ "version": row.version, "revision": row.revision, "status": row.status, "title": row.title });
+    let mut data =
+        json!({ "version": row.version, "revision": row.revision, "status": row.status, "title": row.title });
+    if let Some(note) = note {
+        data["note"] = json!(note);
+    }
     audit::record(tx, actor, &format!("article.{action}"), "article", &row.id, data)
 }
 
@@ -416,7 +420,7 @@ pub fn create(tx: &mut Tx<'_>, caller: &Caller, changes: &Changes) -> Result<Art
         .values(row)
         .returning(articles::all_columns)
         .get_result(tx.conn)?;
-    save(tx, &Actor::from(caller), &mut row, &snapshot, "create", None)?;
+    save(tx, &Actor::from(caller), &mut row, &snapshot, "create", changes.note())?;
     Ok(row)
 }
 
@@ -455,12 +459,12 @@ pub fn update(tx: &mut Tx<'_>, caller: &Caller, id: &Id, guard: &Guard, changes:
         row.owner_id = owner.clone();
     }
     snapshot.translation_group = row.translation_group.clone();
-    save(tx, &Actor::from(caller), &mut row, &snapshot, "update", None)?;
+    save(tx, &Actor::from(caller), &mut row, &snapshot, "update", changes.note())?;
     Ok(row)
 }
 
 /// The group that a story and its translations share: the id of the story they are translations of.
-fn translation_group(
+pub fn translation_group(
     conn: &mut Conn,
     caller: &Caller,
     id: &Id,
@@ -570,7 +574,7 @@ fn next_number(conn: &mut Conn, id: &Id, base: &str) -> Result<usize> {
 }
 
 /// Makes the slug this article's, if it is free or its own already.
-fn claim_slug(conn: &mut Conn, id: &Id, slug: &str) -> Result<bool> {
+pub fn claim_slug(conn: &mut Conn, id: &Id, slug: &str) -> Result<bool> {
     let statement =
         "INSERT INTO slugs (slug, article_id, working, public) VALUES ($1, $2, TRUE, 'none') ON CONFLICT DO NOTHING";
     if db::insert_once(conn, statement, &[Value::Text(slug), Value::Text(id.as_str())])? {
@@ -583,7 +587,7 @@ fn claim_slug(conn: &mut Conn, id: &Id, slug: &str) -> Result<bool> {
 }
 
 /// Gives the slugs free that the working copy no longer has and that never were public.
-fn drop_working_slugs(conn: &mut Conn, id: &Id, keep: &str) -> Result<()> {
+pub fn drop_working_slugs(conn: &mut Conn, id: &Id, keep: &str) -> Result<()> {
     let others = || slugs::table.filter(slugs::article_id.eq(id).and(slugs::slug.ne(keep)));
     diesel::delete(others().filter(slugs::public.eq("none"))).execute(conn)?;
     diesel::update(others()).set(slugs::working.eq(false)).execute(conn)?;

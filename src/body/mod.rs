@@ -321,6 +321,12 @@ impl Body {
             .collect()
     }
 
+    /// Takes the figures out whose caption is not to stay.
+    pub fn keep_figures(&mut self, stays: &dyn Fn(&str) -> bool) {
+        self.0
+            .retain(|block| !matches!(block, Block::Figure(figure) if !stays(figure.caption_id.as_str())));
+    }
+
     /// The blocks in order.
     #[cfg(test)]
     pub fn blocks(&self) -> &[Block] {

@@ -68,6 +68,10 @@ pub struct CaptionCreate {
     #[serde(default)]
     #[schema(minimum = 0, maximum = 1_000_000)]
     pub position: Option<i64>,
+    /// What this change is about, for colleagues; kept with the article's revision.
+    #[serde(default)]
+    #[schema(max_length = 1000)]
+    pub note: Option<String>,
 }
 
 /// Changes of a caption; what is absent stays, null clears.
@@ -94,6 +98,10 @@ pub struct CaptionPatch {
     #[serde(default)]
     #[schema(value_type = i64, required = false, minimum = 0, maximum = 1_000_000)]
     pub position: Patch<i64>,
+    /// What this change is about, for colleagues; kept with the article's revision.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, required = false, max_length = 1000)]
+    pub note: Patch<String>,
 }
 
 /// Filters of the list of captions.
@@ -271,6 +279,7 @@ fn checked(mut new: CaptionCreate) -> Result<CaptionCreate> {
     new.alt = check.optional_text("/alt", new.alt.as_deref(), 1000);
     new.credit = check.optional_line("/credit", new.credit.as_deref(), 300);
     check_position(&mut check, new.position);
+    new.note = check.optional_text("/note", new.note.as_deref(), 1000);
     check.done()?;
     Ok(new)
 }
@@ -287,6 +296,7 @@ fn checked_patch(mut patch: CaptionPatch) -> Result<CaptionPatch> {
     text("/text", &mut patch.text, 2000);
     text("/alt", &mut patch.alt, 1000);
     text("/credit", &mut patch.credit, 300);
+    text("/note", &mut patch.note, 1000);
     if patch.role == Patch::Clear {
         check.fail("/role", "required", "A caption has a role.");
     }

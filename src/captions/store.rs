@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::management::{CaptionCreate, CaptionPatch};
 use crate::articles::store::{ArticleRow, claim as claim_article, save, snapshot};
-use crate::articles::{CaptionRole, Snapshot};
+use crate::articles::{CaptionContent, CaptionRole, Snapshot};
 use crate::audit::{self, Actor};
 use crate::auth::Caller;
 use crate::conditional::Guard;
@@ -122,15 +122,30 @@ pub fn create(tx: &mut Tx<'_>, caller: &Caller, new: &CaptionCreate) -> Result<(
         ))
         .returning(captions::all_columns)
         .get_result(tx.conn)?;
-    finish(tx, caller, &mut article, "caption_create", "caption.create", &row.id)?;
+    let note = new.note.as_deref();
+    finish(
+        tx,
+        caller,
+        &mut article,
+        ("caption_create", note),
+        "caption.create",
+        &row.id,
+    )?;
     Ok((row, article))
 }
 
 /// Writes the article's revision and the caption's own audit line.
-fn finish(tx: &mut Tx<'_>, caller: &Caller, article: &mut ArticleRow, action: &str, line: &str, id: &Id) -> Result<()> {
+fn finish(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    article: &mut ArticleRow,
+    (action, note): (&str, Option<&str>),
+    line: &str,
+    id: &Id,
+) -> Result<()> {
     let snapshot: Snapshot = snapshot(tx.conn, article)?;
     let actor = Actor::from(caller);
-    save(tx, &actor, article, &snapshot, action, None)?;
+    save(tx, &actor, article, &snapshot, action, note)?;
     audit::record(tx, &actor, line, "caption", id, json!({ "article_id": article.id }))
 }
 
@@ -179,7 +194,11 @@ pub fn update(
             captions::credit.eq(&row.credit),
         ))
         .execute(tx.conn)?;
-    finish(tx, caller, &mut article, "caption_update", "caption.update", id)?;
+    let note = match &patch.note {
+        Patch::Set(note) => Some(note.as_str()),
+        _ => None,
+    };
+    finish(tx, caller, &mut article, ("caption_update", note), "caption.update", id)?;
     Ok((row, article))
 }
 
@@ -204,5 +223,45 @@ pub fn delete(tx: &mut Tx<'_>, caller: &Caller, id: &Id, guard: &Guard) -> Resul
         return Err(Problem::new(Code::InUse, detail).with("used_in", serde_json::to_value(used).unwrap_or_default()));
     }
     diesel::delete(captions::table.find(id)).execute(tx.conn)?;
-    finish(tx, caller, &mut article, "caption_delete", "caption.delete", id)
+    finish(tx, caller, &mut article, ("caption_delete", None), "caption.delete", id)
+}
+
+/// Makes the captions of a claimed article those of a revision, with their old ids.
+pub fn replace(tx: &mut Tx<'_>, article: &ArticleRow, wanted: &[CaptionContent]) -> Result<()> {
+    let old: Vec<CaptionRow> = captions::table
+        .filter(captions::article_id.eq(&article.id))
+        .load(tx.conn)?;
+    let same = |row: &CaptionRow, new: &CaptionContent| {
+        row.image_id == new.image_id
+            && row.role == new.role.as_str()
+            && row.position == new.position
+            && (&row.text, &row.alt, &row.credit) == (&new.text, &new.alt, &new.credit)
+    };
+    let stays = |row: &&CaptionRow| wanted.iter().any(|new| new.id == row.id && same(row, new));
+    // Out first: an article has one lead image at every moment.
+    let out: Vec<&Id> = old.iter().filter(|row| !stays(row)).map(|row| &row.id).collect();
+    diesel::delete(captions::table.filter(captions::id.eq_any(out))).execute(tx.conn)?;
+    for new in wanted {
+        let before = old.iter().find(|row| row.id == new.id);
+        if before.as_ref().is_some_and(stays) {
+            continue;
+        }
+        diesel::insert_into(captions::table)
+            .values((
+                captions::id.eq(&new.id),
+                captions::article_id.eq(&article.id),
+                captions::image_id.eq(&new.image_id),
+                captions::role.eq(new.role.as_str()),
+                captions::position.eq(new.position),
+                captions::text.eq(&new.text),
+                captions::alt.eq(&new.alt),
+                captions::credit.eq(&new.credit),
+                captions::created_ms.eq(before.map_or(tx.now, |row| row.created)),
+                captions::updated_ms.eq(tx.now),
+                // Above every version it ever had: each raised the article's too.
+                captions::version.eq(article.version),
+            ))
+            .execute(tx.conn)?;
+    }
+    Ok(())
 }

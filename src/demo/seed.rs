@@ -322,6 +322,7 @@ async fn keep_story(
                 alt: placed.alt.clone(),
                 credit: placed.credit.clone(),
                 position: None,
+                note: None,
             };
             let (caption, _) = crate::captions::store::create(tx, &caller, &new)?;
             body = body.replace(

@@ -7,6 +7,8 @@ use diesel::prelude::*;
 use super::{Feed, Item, LENGTH};
 use crate::app::App;
 use crate::articles::compose::{Composer, article_url, docs_of, figure_html};
+use crate::articles::corrections;
+use crate::articles::corrections::store::corrections_of;
 use crate::articles::listing::{ArticleFilters, Resolved, placements};
 use crate::articles::publication::{Card, PublicationRow};
 use crate::body::text_to_html;
@@ -65,6 +67,7 @@ fn section_name(conn: &mut Conn, filters: &Resolved<'_>) -> Result<Option<String
 fn items(conn: &mut Conn, app: &App, rows: Vec<PublicationRow>) -> Result<(Vec<Item>, Vec<String>)> {
     let ids: Vec<Id> = rows.iter().map(|row| row.article_id.clone()).collect();
     let docs = docs_of(conn, &ids)?;
+    let corrections = corrections_of(conn, &ids)?;
     let rows: Vec<(PublicationRow, Card)> = rows
         .into_iter()
         .map(|row| row.card().map(|card| (row, card)))
@@ -79,7 +82,8 @@ fn items(conn: &mut Conn, app: &App, rows: Vec<PublicationRow>) -> Result<(Vec<I
         let lead = card.lead.as_ref().map(|lead| format!("<p>{}</p>", text_to_html(lead)));
         let body = doc.body.to_html(&figure_html(&placements(&composer, doc)));
         // Readers show it in the place of the summary, which is the lead.
-        let html = lead.unwrap_or_default() + &body;
+        let corrections = corrections.get(&row.article_id).map_or(&[][..], Vec::as_slice);
+        let html = lead.unwrap_or_default() + &body + &corrections::to_html(&row.language, corrections);
         let cover_bytes = card
             .cover
             .as_ref()

@@ -184,6 +184,8 @@ fn a_wrong_setting_is_one_clear_line() {
         ("CORS_ORIGINS", "https://x/y"),
         ("LOG", "=,="),
         ("FEEDBACK_RETENTION_DAYS", "0"),
+        ("REVISION_RETENTION_DAYS", "0"),
+        ("REVISION_RETENTION_DAYS", "never"),
         ("PUBLIC_URL", "x"),
     ] {
         let ended = run(&["serve"], &[(name, value)], "");

@@ -12,7 +12,7 @@ use crate::support::{Ask, Desk, Person, Reply, Value, json, newsroom_tests};
 /// Face, operation, whose object it is done to, and what nobody, a writer, an editor and an admin are answered.
 ///
 /// `own` is the writer's, `others` another writer's, `live` a published story of an editor's, `trashed` the writer's in
-/// the trash, `placed` the writer's in use.
+/// the trash, `submitted` the writer's in review, `placed` the writer's in use.
 const TABLE: &str = "
 management login                own      200 200 200 200
 management refresh              own      401 401 401 401
@@ -47,6 +47,7 @@ management updateAuthor         own      401 403 200 200
 management deleteAuthor         own      401 403 204 204
 management listArticles         own      401 200 200 200
 management createArticle        own      401 201 201 201
+management batchArticles        own      401 200 200 200
 management getArticle           own      401 200 200 200
 management getArticle           others   401 404 200 200
 management getArticle           live     401 200 200 200
@@ -54,6 +55,18 @@ management getArticle           trashed  401 200 200 200
 management updateArticle        own      401 200 200 200
 management updateArticle        others   401 404 200 200
 management updateArticle        live     401 403 200 200
+management updateArticle        submitted 401 403 200 200
+management submitArticle        own      401 200 200 200
+management submitArticle        submitted 401 409 409 409
+management submitArticle        others   401 404 200 200
+management submitArticle        live     401 403 200 200
+management rejectArticle        own      401 403 409 409
+management rejectArticle        submitted 401 403 200 200
+management rejectArticle        others   401 404 409 409
+management rejectArticle        live     401 403 409 409
+management createCorrection     own      401 403 409 409
+management createCorrection     others   401 404 409 409
+management createCorrection     live     401 403 201 201
 management publishArticle       own      401 403 200 200
 management publishArticle       others   401 404 200 200
 management publishArticle       live     401 403 200 200
@@ -63,15 +76,30 @@ management unpublishArticle     live     401 403 200 200
 management trashArticle         own      401 200 200 200
 management trashArticle         others   401 404 200 200
 management trashArticle         live     401 403 200 200
+management trashArticle         submitted 401 403 200 200
 management restoreArticle       trashed  401 200 200 200
 management restoreArticle       others   401 404 409 409
 management restoreArticle       live     401 403 409 409
 management eraseArticle         trashed  401 403 204 204
 management eraseArticle         others   401 404 409 409
 management eraseArticle         live     401 403 409 409
+management listRevisions        own      401 200 200 200
+management listRevisions        others   401 404 200 200
+management listRevisions        live     401 403 200 200
+management getRevision          own      401 200 200 200
+management getRevision          others   401 404 200 200
+management getRevision          live     401 403 200 200
+management compareRevisions     own      401 200 200 200
+management compareRevisions     others   401 404 200 200
+management compareRevisions     live     401 403 200 200
+management restoreRevision      own      401 200 200 200
+management restoreRevision      others   401 404 200 200
+management restoreRevision      live     401 403 200 200
+management restoreRevision      trashed  401 403 409 409
 management listCaptions         own      401 200 200 200
 management createCaption        own      401 201 201 201
 management createCaption        others   401 422 201 201
+management createCaption        submitted 401 403 201 201
 management createCaption        live     401 403 201 201
 management getCaption           own      401 200 200 200
 management getCaption           others   401 404 200 200
@@ -219,6 +247,10 @@ async fn article(desk: &Desk, whose: &str) -> Reply {
             let draft = desk.draft("Bài").await;
             desk.action(&draft, "trash").await.is(200)
         }
+        "submitted" => {
+            let draft = desk.draft("Bài").await;
+            desk.action(&draft, "submit").await.is(200)
+        }
         _ => desk.draft("Bài").await,
     }
 }
@@ -320,7 +352,13 @@ async fn ask(desk: &Desk, row: &Row, role: &str) -> Ask {
             let story = desk.read(&story).await;
             format!("/sitemap-{}.xml", &story.text("/published_at")[..7])
         }
-        Some((start, end)) => format!("{start}/{name}{}", end.split_once('}').map_or("", |(_, rest)| rest)),
+        Some((start, end)) => {
+            let path = format!("{start}/{name}{}", end.split_once('}').map_or("", |(_, rest)| rest));
+            // Everything has a first revision.
+            ["{number}", "{a}", "{b}"]
+                .iter()
+                .fold(path, |path, number| path.replace(number, "1"))
+        }
         None if id == "searchArticles" => format!("{path}?q=tin"),
         None => path.to_owned(),
     };
@@ -351,6 +389,9 @@ async fn body(desk: &Desk, row: &Row) -> Option<Value> {
         "createCaption" => json!({
             "article_id": article(desk, row.whose).await.id(), "image_id": upload(&desk.as_editor()).await.id(), "role": "inline"
         }),
+        "batchArticles" => json!({ "operations": [{ "method": "POST", "body": { "title": "Bài" } }] }),
+        "createCorrection" => json!({ "text": "Đúng là 25,4 m." }),
+        "rejectArticle" => json!({ "note": "Thiếu nguồn" }),
         "updateArticle" => json!({ "lead": "Mới" }),
         "updateCaption" => json!({ "text": "Mới" }),
         "updateImage" => json!({ "alt": "Mới" }),

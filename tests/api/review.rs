@@ -1,0 +1,198 @@
+//! Review: asked for, sent back, published, and who is told.
+
+use crate::support::smtp::{MailServer, Mood};
+use crate::support::{Desk, Reply, Value, json, newsroom_tests, run};
+
+/// A newsroom whose mail goes to a server in this mood.
+fn with_mail<F: Future<Output = ()>>(moods: &[Mood], test: impl FnOnce(Desk, MailServer) -> F) {
+    let server = MailServer::open(moods);
+    let settings = [
+        ("SMTP_URL", server.url.as_str()),
+        ("MAIL_RETRY_SECONDS", "1,1,1"),
+        ("SITE_NAME", "Tin Đồng Bằng"),
+        ("SITE_URL", "https://tin.example.vn"),
+    ];
+    run(&settings, |desk| test(desk, server.clone()));
+}
+
+impl Desk {
+    async fn submit(&self, article: &Reply) -> Reply {
+        let path = format!("/articles/{}/submit", article.id());
+        self.as_writer().act(&path, article.version()).await
+    }
+
+    async fn reject(&self, article: &Reply, note: &str) -> Reply {
+        let path = format!("/articles/{}/reject", article.id());
+        self.as_editor()
+            .act(&path, article.version())
+            .json(&json!({ "note": note }))
+            .await
+    }
+}
+
+newsroom_tests! {
+    async fn a_draft_goes_to_review_and_comes_back(desk) {
+        let draft = desk.draft("Bài").await;
+        let path = format!("/articles/{}", draft.id());
+        let image = desk.image(40).await;
+        let caption = desk.caption(&draft, &image, "lead").await;
+        let writer = desk.as_writer();
+        let submitted = desk.submit(&desk.current(&draft).await).await.is(200);
+        assert_eq!((&submitted["status"], &submitted["review"]), (&json!("in_review"), &json!("requested")));
+        assert_eq!(submitted.header("etag"), format!("\"{}\"", submitted.version()));
+        writer.patch(&path, json!({ "title": "Khác" }), submitted.version()).await.refuses(403, "forbidden");
+        writer.patch(&format!("/captions/{}", caption.id()), json!({ "text": "Khác" }), 1).await.refuses(403, "forbidden");
+        writer.act(&format!("{path}/trash"), submitted.version()).await.refuses(403, "forbidden");
+        let again = desk.submit(&submitted).await.refuses(409, "invalid_transition");
+        assert!(again.list("/allowed").contains(&json!("reject")), "{}", again.body());
+        let waiting = desk.as_editor().get("/articles?status=in_review").await.is(200);
+        assert_eq!(waiting.each("id"), [draft.id()]);
+        // An editor may change it meanwhile; it goes on waiting.
+        let changed = desk.as_editor().patch(&path, json!({ "lead": "Mở" }), submitted.version()).await.is(200);
+        assert_eq!(changed["status"], "in_review");
+        let back = desk.reject(&changed, "Thiếu nguồn").await.is(200);
+        assert_eq!((&back["status"], &back["review"]), (&json!("draft"), &json!("none")));
+        desk.reject(&back, "Nữa").await.refuses(409, "invalid_transition");
+        let mended = writer.patch(&path, json!({ "source": { "name": "Báo" } }), back.version()).await.is(200);
+        let submitted = desk.submit(&mended).await.is(200);
+        let live = desk.publish(&submitted).await;
+        assert_eq!((&live["status"], &live["review"]), (&json!("published"), &json!("none")));
+        let history = writer.get(&format!("{path}/revisions")).await.is(200);
+        let steps: Vec<(&str, &str, &Value)> = history.list("/data").iter()
+            .map(|one| (one["action"].as_str().expect("one"), one["created_by"]["name"].as_str().expect("one"), &one["note"]))
+            .filter(|(action, ..)| ["submit", "reject", "publish"].contains(action))
+            .collect();
+        assert_eq!(steps, [
+            ("publish", "Trần Biên Tập", &Value::Null),
+            ("submit", "Lê Phóng Viên", &Value::Null),
+            ("reject", "Trần Biên Tập", &json!("Thiếu nguồn")),
+            ("submit", "Lê Phóng Viên", &Value::Null),
+        ]);
+        desk.read(&draft).await.is(200);
+    }
+
+    async fn edits_of_a_live_story_are_reviewed_too(desk) {
+        let story = desk.story(json!({ "title": "Một" })).await;
+        let path = format!("/articles/{}", story.id());
+        let editor = desk.as_editor();
+        let edited = editor.patch(&path, json!({ "title": "Hai" }), story.version()).await.is(200);
+        let submit = format!("{path}/submit");
+        let asked = editor.act(&submit, edited.version()).json(&json!({ "note": "Xem giúp" })).await.is(200);
+        assert_eq!((&asked["status"], &asked["review"]), (&json!("published"), &json!("requested")));
+        assert_eq!(desk.read(&story).await["title"], "Một", "readers see nothing of it");
+        let back = desk.reject(&asked, "Chưa được").await.is(200);
+        assert_eq!((&back["status"], &back["review"], &back["title"]), (&json!("published"), &json!("none"), &json!("Hai")));
+        assert_eq!(desk.read(&story).await["title"], "Một");
+        let asked = editor.act(&submit, back.version()).await.is(200);
+        let gone = desk.action(&asked, "unpublish").await.is(200);
+        assert_eq!(gone["status"], "in_review", "withdrawn and still waiting");
+        let live = desk.publish(&gone).await;
+        assert_eq!(live["review"], "none");
+        assert_eq!(desk.read(&story).await["title"], "Hai");
+    }
+
+    async fn who_may_submit_and_reject(desk) {
+        let draft = desk.draft("Bài").await;
+        let path = format!("/articles/{}", draft.id());
+        desk.as_other_writer().act(&format!("{path}/submit"), 1).await.refuses(404, "not_found");
+        desk.as_writer().act(&format!("{path}/reject"), 1).json(&json!({ "note": "Tự trả" })).await.refuses(403, "forbidden");
+        let live = desk.publish(&draft).await;
+        desk.submit(&live).await.refuses(403, "forbidden");
+        desk.as_other_writer().act(&format!("{path}/submit"), live.version()).await.refuses(403, "forbidden");
+        let trashed = desk.action(&live, "trash").await.is(200);
+        desk.as_editor().act(&format!("{path}/submit"), trashed.version()).await.refuses(409, "invalid_transition");
+        desk.reject(&trashed, "Không").await.refuses(409, "invalid_transition");
+    }
+
+    async fn a_step_is_refused_in_order(desk) {
+        let draft = desk.draft("Bài").await;
+        let submit = format!("/articles/{}/submit", draft.id());
+        let reject = format!("/articles/{}/reject", draft.id());
+        desk.as_nobody().ask("POST", &submit).await.refuses(401, "unauthenticated");
+        desk.as_writer().ask("POST", &submit).bytes("text/plain", "{").await.refuses(415, "unsupported_media_type");
+        desk.as_writer().post(&submit, json!({ "word": "x" })).await.points_at("/word");
+        desk.as_writer().post(&submit, json!({ "note": "x".repeat(1001) })).await.points_at("/note");
+        desk.as_writer().post(&submit, json!({})).await.refuses(428, "precondition_required");
+        desk.as_writer().act(&submit, 7).await.refuses(412, "version_mismatch");
+        for bad in [json!({}), json!({ "note": " " }), json!({ "note": null })] {
+            desk.as_editor().post(&reject, bad).await.points_at("/note");
+        }
+        desk.as_editor().ask("POST", &reject).await.points_at("/note");
+        desk.as_editor().post(&reject, json!({ "note": "Sửa" })).await.refuses(428, "precondition_required");
+        desk.as_editor().act(&reject, 7).json(&json!({ "note": "Sửa" })).await.refuses(412, "version_mismatch");
+        desk.as_editor().act(&reject, 1).json(&json!({ "note": "Sửa" })).await.refuses(409, "invalid_transition");
+        assert_eq!(desk.current(&draft).await.version(), 1, "refusals change nothing");
+    }
+}
+
+#[test]
+fn those_concerned_get_mail() {
+    with_mail(&[], |desk, server| async move {
+        let draft = desk.draft("Lũ rút").await;
+        let path = format!("/articles/{}/submit", draft.id());
+        let note = json!({ "note": "Trước 17 giờ\nnhé" });
+        let submitted = desk.as_writer().act(&path, 1).json(&note).await.is(200);
+        let mail = server.mails(1).await.remove(0);
+        assert_eq!(
+            mail.to,
+            ["editor@example.vn"],
+            "editors, and no admins where there is one"
+        );
+        assert_eq!(mail.parsed().subject(), Some("[Tin Đồng Bằng] Chờ duyệt: Lũ rút"));
+        assert_eq!(mail.header("Auto-Submitted"), "auto-generated");
+        let text = mail.text().replace("\r\n", "\n");
+        for words in [
+            "Lê Phóng Viên xin duyệt bài:\nLũ rút\n",
+            "Trước 17 giờ\nnhé",
+            &draft.id(),
+        ] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+        let back = desk.reject(&submitted, "Thiếu nguồn").await.is(200);
+        let mail = server.mails(2).await.remove(1);
+        assert_eq!(mail.to, ["writer@example.vn"]);
+        assert_eq!(mail.parsed().subject(), Some("[Tin Đồng Bằng] Cần sửa: Lũ rút"));
+        assert!(mail.text().contains("Thiếu nguồn"));
+        let submitted = desk.submit(&back).await.is(200);
+        server.mails(3).await;
+        let live = desk.publish(&submitted).await;
+        let mail = server.mails(4).await.remove(3);
+        assert_eq!(mail.to, ["writer@example.vn"]);
+        assert_eq!(mail.parsed().subject(), Some("[Tin Đồng Bằng] Đã đăng: Lũ rút"));
+        assert!(mail.text().contains(&desk.read(&live).await.text("/url")));
+        // Nobody waited for this one, and nobody is told what they did themselves.
+        desk.publish(&live).await;
+        let own = desk
+            .as_editor()
+            .post("/articles", json!({ "title": "Của tôi" }))
+            .await
+            .is(201);
+        let asked = desk
+            .as_editor()
+            .act(&format!("/articles/{}/submit", own.id()), 1)
+            .await
+            .is(200);
+        let mail = server.mails(5).await.remove(4);
+        assert_eq!(mail.to, ["admin@example.vn"], "the only other one who can");
+        desk.publish(&asked).await;
+        tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+        assert_eq!(server.mails_now().len(), 5);
+    });
+}
+
+#[test]
+fn a_mail_that_has_lost_its_meaning_is_not_sent() {
+    with_mail(&[Mood::Says("450 later")], |desk, server| async move {
+        let submitted = desk.submit(&desk.draft("Gấp").await).await.is(200);
+        server.tried(1).await;
+        desk.publish(&submitted).await;
+        let mail = server.mails(1).await.remove(0);
+        assert_eq!(mail.to, ["writer@example.vn"]);
+        tokio::time::sleep(std::time::Duration::from_millis(2500)).await;
+        assert_eq!(
+            server.mails_now().len(),
+            1,
+            "the editor who published it need not be asked any more"
+        );
+    });
+}
