@@ -37,6 +37,7 @@ pub fn start(app: State) -> Jobs {
         tokio::task::spawn(crate::outbox::run(app.clone())),
         tokio::task::spawn(count_views(app.clone())),
         tokio::task::spawn(search::fill(app.clone())),
+        tokio::task::spawn(crate::schedules::job::run(app.clone())),
         tokio::task::spawn(forget(app)),
     ])
 }

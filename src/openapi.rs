@@ -404,7 +404,14 @@ fn is_cached(path: &str) -> bool {
 }
 
 /// Operations whose body may be left out, by the end of their address.
-const ACTIONS: &[&str] = &["/publish", "/unpublish", "/trash", "/restore", "/auth/logout"];
+const ACTIONS: &[&str] = &[
+    "/publish",
+    "/unschedule",
+    "/unpublish",
+    "/trash",
+    "/restore",
+    "/auth/logout",
+];
 
 /// Management operations that need no token.
 pub const OPEN: &[&str] = &[

@@ -159,6 +159,8 @@ diesel::table! {
         created_ms -> BigInt,
         updated_by -> Text,
         updated_ms -> BigInt,
+        publish_ms -> Nullable<BigInt>,
+        unpublish_ms -> Nullable<BigInt>,
     }
 }
 
@@ -449,3 +451,30 @@ diesel::table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(publications, view_totals);
+
+diesel::table! {
+    schedules (article_id, action) {
+        article_id -> Text,
+        action -> Text,
+        at_ms -> BigInt,
+        revision -> Nullable<BigInt>,
+        slug -> Nullable<Text>,
+        as_new -> Bool,
+        editor_id -> Text,
+        failed_ms -> Nullable<BigInt>,
+        problem -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    holds (ref_id, holder) {
+        ref_id -> Text,
+        holder -> Text,
+        article_id -> Text,
+        until_ms -> BigInt,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(articles, schedules);
+diesel::allow_tables_to_appear_in_same_query!(articles, holds);
+diesel::allow_tables_to_appear_in_same_query!(images, holds);

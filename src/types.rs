@@ -112,7 +112,7 @@ impl Time {
     }
 
     /// From milliseconds since 1970.
-    pub fn from_ms(ms: i64) -> Self {
+    pub const fn from_ms(ms: i64) -> Self {
         Self(ms)
     }
 

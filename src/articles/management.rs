@@ -21,6 +21,7 @@ use crate::idempotency::{Answer, IdempotencyKey, write_once};
 use crate::images::delivered::image_files_of;
 use crate::page::{Key, PageInfo, PageQuery, Start};
 use crate::request::{Body, FromParams, IdempotencyParam, IfMatchParam, Params, PathId, Query};
+use crate::schedules;
 use crate::schema::{article_authors, article_tags, articles, publication_authors, publication_tags, publications};
 use crate::taxonomy::{self, Kind};
 use crate::text::{Check, like_pattern};
@@ -339,7 +340,8 @@ async fn erase_article(app: State, caller: Caller, id: PathId, if_match: IfMatch
 /// Publish an article.
 ///
 /// Needs the role editor. Readers get the working copy as it is now. Publishing a live story again keeps its
-/// `published_at` and place in lists; `as_new` moves it to the top.
+/// `published_at` and place in lists; `as_new` moves it to the top. With `publish_at` the article as it is now is pinned
+/// and published at that time; later edits are not swept along: publish again to take them. `unpublish_at` withdraws it.
 #[utoipa::path(
     tag = "articles",
     params(("id" = Id, Path, description = "The article's id."), IfMatchParam, IdempotencyParam),
@@ -361,6 +363,7 @@ async fn publish_article(
     check_editor_action(&app, &caller, &id.0).await?;
     let input = body.action::<PublishInput>().await?;
     publication::check_past(&input.value, Time::now())?;
+    schedules::check_wish(&app, &input.value).await?;
     let action = Action {
         app,
         caller,
@@ -496,7 +499,7 @@ async fn restore_article(
 }
 
 /// 404 for who may not know of the article, 403 for who may not do this.
-async fn check_editor_action(app: &State, caller: &Caller, id: &Id) -> Result<()> {
+pub async fn check_editor_action(app: &State, caller: &Caller, id: &Id) -> Result<()> {
     let (who, wanted) = (caller.clone(), id.clone());
     app.db.read(move |conn| get(conn, &who, &wanted)).await?;
     if caller.is_editor() {
@@ -507,17 +510,24 @@ async fn check_editor_action(app: &State, caller: &Caller, id: &Id) -> Result<()
 }
 
 /// What every action has in common: who, which, from what version, once.
-struct Action {
-    app: State,
-    caller: Caller,
-    id: Id,
-    guard: Guard,
-    idempotency: IdempotencyKey,
-    hash: String,
+pub struct Action {
+    /// The state.
+    pub app: State,
+    /// Who acts.
+    pub caller: Caller,
+    /// On which article.
+    pub id: Id,
+    /// From what version.
+    pub guard: Guard,
+    /// The key, if one was sent.
+    pub idempotency: IdempotencyKey,
+    /// The body's hash, which belongs to the key.
+    pub hash: String,
 }
 
 impl Action {
-    async fn run<F>(self, mut act: F) -> Result<Answer>
+    /// Runs the action and answers with the article as it is after it.
+    pub async fn run<F>(self, mut act: F) -> Result<Answer>
     where
         F: FnMut(&mut crate::db::Tx<'_>, &Caller, &Id, &Guard) -> Result<ArticleRow> + Send + 'static,
     {

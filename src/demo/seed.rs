@@ -335,7 +335,7 @@ async fn keep_story(
             let published_at = tx.now.plus_seconds(-3600 * story.hours_ago);
             let input = PublishInput {
                 published_at: Some(published_at),
-                as_new: None,
+                ..PublishInput::default()
             };
             publication::publish(tx, &caller, &row.id, &Guard::any(), &input)?;
         }

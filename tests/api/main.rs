@@ -30,6 +30,7 @@ mod operation;
 mod problems;
 mod related;
 mod rights;
+mod schedules;
 mod search;
 mod site;
 mod taxonomy;

@@ -60,6 +60,9 @@ management publishArticle       live     401 403 200 200
 management unpublishArticle     own      401 403 409 409
 management unpublishArticle     others   401 404 409 409
 management unpublishArticle     live     401 403 200 200
+management unscheduleArticle    own      401 403 409 409
+management unscheduleArticle    others   401 404 409 409
+management unscheduleArticle    live     401 403 409 409
 management trashArticle         own      401 200 200 200
 management trashArticle         others   401 404 200 200
 management trashArticle         live     401 403 200 200

@@ -1,0 +1,4 @@
+ALTER TABLE articles DROP COLUMN unpublish_ms;
+ALTER TABLE articles DROP COLUMN publish_ms;
+DROP TABLE holds;
+DROP TABLE schedules;
