@@ -362,6 +362,12 @@ fn complete(operation: &mut Value, path: &str, method: &str, management: bool) {
     if queries {
         refusals.insert(400);
     }
+    if is_leased(path, method) {
+        refusals.insert(409);
+        if let Some(parameters) = operation.get_mut("parameters").and_then(Value::as_array_mut) {
+            parameters.push(take_over_parameter());
+        }
+    }
     if let Some(parameters) = operation.get_mut("parameters").and_then(Value::as_array_mut) {
         for parameter in parameters {
             tidy_parameter(parameter);
@@ -394,6 +400,20 @@ fn complete(operation: &mut Value, path: &str, method: &str, management: bool) {
             response["headers"] = Value::Object(all);
         }
     }
+}
+
+/// Writes of an article and its captions, which another's lease refuses.
+fn is_leased(path: &str, method: &str) -> bool {
+    let of_article = path.starts_with("/management/v1/articles/") || path.starts_with("/management/v1/captions");
+    of_article && method != "get" && !path.contains("/preview-links") && !path.ends_with("/lease")
+}
+
+/// The header of [`is_leased`] operations.
+fn take_over_parameter() -> Value {
+    json!({
+        "name": "Lease-Take-Over", "in": "header", "required": false, "schema": { "type": "string", "enum": ["true"] },
+        "description": "`true` takes the article over from whoever is editing it, who is told in the 409 `article_leased` without it."
+    })
 }
 
 /// Answers with validators, which the delivery cache makes.

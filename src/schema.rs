@@ -475,6 +475,16 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    edit_leases (article_id) {
+        article_id -> Text,
+        editor_id -> Text,
+        since_ms -> BigInt,
+        until_ms -> BigInt,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(editors, edit_leases);
 diesel::allow_tables_to_appear_in_same_query!(articles, schedules);
 diesel::allow_tables_to_appear_in_same_query!(articles, holds);
 diesel::allow_tables_to_appear_in_same_query!(images, holds);

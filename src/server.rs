@@ -24,8 +24,8 @@ use crate::error::{Code, Problem};
 use crate::front::front;
 use crate::request::{self, HeadOnly, RequestId};
 use crate::{
-    articles, auth, captions, changes, docs, feedback, feeds, health, images, jobs, media, openapi, schedules, search,
-    share, site, taxonomy, views,
+    articles, auth, captions, changes, docs, feedback, feeds, health, images, jobs, leases, media, openapi, schedules,
+    search, share, site, taxonomy, views,
 };
 
 /// The whole API. Mounting a handler documents it.
@@ -49,6 +49,7 @@ pub fn api(config: &mut ServiceConfig<'_>) {
                 .configure(auth::editors::mount)
                 .configure(articles::management::mount)
                 .configure(schedules::management::mount)
+                .configure(leases::management::mount)
                 .configure(captions::management::mount)
                 .configure(images::management::mount)
                 .configure(feedback::management::mount)

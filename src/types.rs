@@ -257,6 +257,17 @@ pub struct PersonRef {
     pub name: String,
 }
 
+/// Who is editing an article.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Lease {
+    /// Who.
+    pub editor: PersonRef,
+    /// Since when.
+    pub since: Time,
+    /// Until when, unless it is renewed.
+    pub expires_at: Time,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::input::{PublishInput, UnpublishInput};
-use super::store::{ArticleRow, claim, lock, save, save_telling, snapshot};
+use super::store::{ArticleRow, check_turn, claim, lock, save, save_telling, snapshot};
 use super::{CaptionRole, PublicState, Seo, Snapshot, Source, reading_minutes};
 use crate::audit::Actor;
 use crate::auth::{Caller, forbidden};
@@ -197,7 +197,7 @@ pub fn publish(tx: &mut Tx<'_>, caller: &Caller, id: &Id, guard: &Guard, input: 
     let mut row = lock(tx, caller, id)?;
     check_past(input, tx.now)?;
     schedules::check(input, row.unpublish_at, clock(tx.conn)?)?;
-    guard.check(row.version - 1)?;
+    check_turn(tx, caller, &row, guard)?;
     row.facts()?.allow("publish")?;
     let snapshot = snapshot(tx.conn, &row)?;
     let hash = snapshot.stored()?.1;

@@ -11,6 +11,7 @@ use crate::body::Body;
 use crate::conditional::Guard;
 use crate::db::{self, Conn, Tx, Value};
 use crate::error::{Code, Problem, Result};
+use crate::leases;
 use crate::schema::{
     article_authors, article_tags, articles, authors, captions, editors, publications, revisions, sections, slugs, tags,
 };
@@ -128,11 +129,17 @@ pub fn get(conn: &mut Conn, caller: &Caller, id: &Id) -> Result<ArticleRow> {
 }
 
 /// Takes the article's lock and its next version: from here to the end of the transaction nobody else writes it or
-/// its captions. 404 for who may not know of it, 412 when the guard does not fit.
+/// its captions. 404 for who may not know of it, 412 when the guard does not fit, 409 while another is editing it.
 pub fn claim(tx: &mut Tx<'_>, caller: &Caller, id: &Id, guard: &Guard) -> Result<ArticleRow> {
     let row = lock(tx, caller, id)?;
-    guard.check(row.version - 1)?;
+    check_turn(tx, caller, &row, guard)?;
     Ok(row)
+}
+
+/// The second half of [`claim`]: 412 when the guard does not fit, 409 while another is editing.
+pub fn check_turn(tx: &mut Tx<'_>, caller: &Caller, row: &ArticleRow, guard: &Guard) -> Result<()> {
+    guard.check(row.version - 1)?;
+    leases::store::check(tx, caller, &row.id)
 }
 
 /// The first half of [`claim`], for writes that have rules to check before the version (422 comes before 412).
@@ -469,7 +476,7 @@ pub fn update(tx: &mut Tx<'_>, caller: &Caller, id: &Id, guard: &Guard, changes:
         changes.language().is_some(),
     )?;
     snapshot.check_figures()?;
-    guard.check(row.version - 1)?;
+    check_turn(tx, caller, &row, guard)?;
     if row.trashed.is_some() {
         let detail = "The article is in the trash: restore it first.";
         return Err(Problem::new(Code::InvalidTransition, detail).with("allowed", row.facts()?.actions()));

@@ -119,6 +119,7 @@ pub async fn newsroom(app: &App, admin: Id) -> Result<()> {
         role: Role::Admin,
         session_id: Id::new(),
         request_id: "demo".into(),
+        take_over: false,
     };
     let pictures = draw_all(&content.images).await?;
     say("keeping the stories");

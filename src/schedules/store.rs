@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{ScheduleAction, ScheduleFailure, check};
 use crate::articles::input::PublishInput;
-use crate::articles::store::{ArticleRow, claim, lock, save_telling, snapshot};
+use crate::articles::store::{ArticleRow, check_turn, claim, lock, save_telling, snapshot};
 use crate::audit::Actor;
 use crate::auth::Caller;
 use crate::conditional::Guard;
@@ -28,7 +28,7 @@ pub fn schedule(
 ) -> Result<ArticleRow> {
     let mut row = lock(tx, caller, id)?;
     check(input, row.unpublish_at, clock(tx.conn)?)?;
-    guard.check(row.version - 1)?;
+    check_turn(tx, caller, &row, guard)?;
     row.facts()?.allow("publish")?;
     let snapshot = snapshot(tx.conn, &row)?;
     drop_plan(tx.conn, id, ScheduleAction::Publish)?;

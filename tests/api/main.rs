@@ -25,6 +25,7 @@ mod delivery;
 mod feedback;
 mod feeds;
 mod images;
+mod leases;
 mod lists;
 mod operation;
 mod problems;

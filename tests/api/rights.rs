@@ -63,6 +63,13 @@ management unpublishArticle     live     401 403 200 200
 management unscheduleArticle    own      401 403 409 409
 management unscheduleArticle    others   401 404 409 409
 management unscheduleArticle    live     401 403 409 409
+management takeLease            own      401 200 200 200
+management takeLease            others   401 404 200 200
+management takeLease            live     401 403 200 200
+management takeLease            trashed  401 409 409 409
+management endLease             own      401 204 204 204
+management endLease             others   401 404 204 204
+management endLease             live     401 403 204 204
 management trashArticle         own      401 200 200 200
 management trashArticle         others   401 404 200 200
 management trashArticle         live     401 403 200 200

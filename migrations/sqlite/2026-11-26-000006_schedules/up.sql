@@ -26,5 +26,13 @@ CREATE TABLE holds (
 CREATE INDEX holds_of_holder ON holds (holder);
 CREATE INDEX holds_of_article ON holds (article_id);
 
+-- Who is editing an article, until when.
+CREATE TABLE edit_leases (
+    article_id TEXT PRIMARY KEY NOT NULL REFERENCES articles (id) ON DELETE CASCADE,
+    editor_id TEXT NOT NULL REFERENCES editors (id) ON DELETE CASCADE,
+    since_ms BIGINT NOT NULL,
+    until_ms BIGINT NOT NULL
+);
+
 ALTER TABLE articles ADD COLUMN publish_ms BIGINT;
 ALTER TABLE articles ADD COLUMN unpublish_ms BIGINT;
