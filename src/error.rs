@@ -80,6 +80,7 @@ codes! {
     FeedbackClosed "feedback_closed" 409 "This story takes no feedback.";
     IdempotencyInProgress "idempotency_in_progress" 409 "A request with this Idempotency-Key is still running.";
     Gone "gone" 410 "It was public once and has been withdrawn.";
+    PreviewEnded "preview_ended" 410 "This preview link has ended.";
     ChangesExpired "changes_expired" 410 "The changes after this cursor are not kept any more.";
     VersionMismatch "version_mismatch" 412 "It has changed since you read it.";
     WeakEtag "weak_etag" 412 "If-Match needs a strong entity tag.";

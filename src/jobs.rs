@@ -91,6 +91,12 @@ async fn retention(app: &State) -> Result<()> {
     app.db.write(crate::share::store::forget_counts).await?;
     while app
         .db
+        .write(|tx| crate::previews::store::forget_ended(tx, PIECE))
+        .await?
+        == PIECE
+    {}
+    while app
+        .db
         .write(|tx| changes::retention::forget_superseded(tx, PIECE))
         .await?
         == PIECE

@@ -31,6 +31,7 @@ mod media;
 mod openapi;
 mod outbox;
 mod page;
+mod previews;
 mod request;
 mod schedules;
 mod schema;

@@ -256,6 +256,10 @@ const TAGS: &[(&str, &str)] = &[
         "articles",
         "Stories: the working copy that editors change, and the publication that readers get.",
     ),
+    (
+        "previews",
+        "Links that show one revision to whoever has them, for a front end's preview mode.",
+    ),
     ("images", "The image library."),
     ("captions", "Images placed in articles, with their texts."),
     (
@@ -442,7 +446,10 @@ pub const OPEN: &[&str] = &[
 
 /// Delivery answers that are for one reader or for one moment, and have no validators.
 fn unvalidated(path: &str) -> bool {
-    path.starts_with("/delivery/v1/feedback/") || path.ends_with("/changes/stream") || path.contains("/shares")
+    path.starts_with("/delivery/v1/feedback/")
+        || path.starts_with("/delivery/v1/previews/")
+        || path.ends_with("/changes/stream")
+        || path.contains("/shares")
 }
 
 /// The headers that a client may want to read from an answer.

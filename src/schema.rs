@@ -484,6 +484,20 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    preview_links (id) {
+        id -> Text,
+        article_id -> Text,
+        revision -> BigInt,
+        token_hash -> Text,
+        created_by -> Text,
+        created_ms -> BigInt,
+        expires_ms -> BigInt,
+        revoked_ms -> Nullable<BigInt>,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(preview_links, revisions);
 diesel::allow_tables_to_appear_in_same_query!(editors, edit_leases);
 diesel::allow_tables_to_appear_in_same_query!(articles, schedules);
 diesel::allow_tables_to_appear_in_same_query!(articles, holds);

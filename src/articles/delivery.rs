@@ -134,7 +134,7 @@ impl FromParams for ArticleQuery {
 pub struct OneQuery {
     /// Properties to add.
     #[param(required = false)]
-    include: Vec<ArticleInclude>,
+    pub include: Vec<ArticleInclude>,
 }
 
 impl FromParams for OneQuery {
@@ -213,19 +213,26 @@ fn one(conn: &mut Conn, app: &App, article: &PathRef, query: &Result<Query<OneQu
     };
     // Looked at now and not before: an unknown story is 404 whatever the query says.
     let Query(OneQuery { include }) = query.as_ref().map_err(Problem::copy)?;
+    let story = Story::load(conn, &app.config, row)?;
+    let (keys, last_modified) = (story.keys.clone(), story.last_modified);
+    let article = whole(conn, &app.config, story, include)?;
+    Made::json(&article, last_modified, keys, None).map(Outcome::Here)
+}
+
+/// A story as readers get it, with what was asked to be added.
+pub fn whole(conn: &mut Conn, config: &Config, story: Story, include: &[ArticleInclude]) -> Result<Article> {
     let Story {
         row,
         summary,
         doc,
         captions,
         translations,
-        keys,
-        last_modified,
-    } = Story::load(conn, &app.config, row)?;
+        ..
+    } = story;
     let wants = |form| include.contains(&form);
     let json_ld = match wants(ArticleInclude::JsonLd) {
         true => Some(json_ld::news_article(
-            &app.config,
+            config,
             &site::current(conn)?,
             &summary,
             &doc,
@@ -233,7 +240,7 @@ fn one(conn: &mut Conn, app: &App, article: &PathRef, query: &Result<Query<OneQu
         )),
         false => None,
     };
-    let article = Article {
+    Ok(Article {
         id: summary.id,
         slug: summary.slug,
         url: summary.url,
@@ -262,8 +269,7 @@ fn one(conn: &mut Conn, app: &App, article: &PathRef, query: &Result<Query<OneQu
         json_ld,
         seo: doc.seo,
         captions,
-    };
-    Made::json(&article, last_modified, keys, None).map(Outcome::Here)
+    })
 }
 
 fn list(conn: &mut Conn, config: &Config, query: &ArticleQuery, start: &Start, target: &Target) -> Result<Made> {

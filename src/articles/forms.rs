@@ -7,7 +7,7 @@ use super::compose::{
 };
 use super::json_ld::{self, JsonLd};
 use super::listing::placements;
-use super::publication::{Doc, Found, PublicationRow, look_up};
+use super::publication::{Card, Doc, Found, PublicationRow, look_up};
 use crate::app::{App, State};
 use crate::body::{text_to_html, text_to_markdown};
 use crate::cache::{Outcome, serve};
@@ -44,6 +44,11 @@ impl Story {
         let card = row.card()?;
         let doc = docs_of(conn, std::slice::from_ref(&row.article_id))?.remove(&row.article_id);
         let doc = doc.ok_or_else(|| Problem::internal("a live publication has no document"))?;
+        Self::compose(conn, config, row, card, doc)
+    }
+
+    /// Puts a frozen story together with what it points at.
+    pub fn compose(conn: &mut Conn, config: &Config, row: PublicationRow, card: Card, doc: Doc) -> Result<Self> {
         let composer = Composer::load(conn, config, std::iter::once(&card), doc.captions.iter())?;
         let translations: Translations = translations_of(conn, config, &row)?;
         let mut keys = vec![key('a', &row.article_id), "site".to_owned()];

@@ -14,6 +14,7 @@ use crate::changes::{self, key};
 use crate::conditional::Guard;
 use crate::db::{Conn, Tx, clock};
 use crate::error::{Code, Problem, Result};
+use crate::previews;
 use crate::request::PathRef;
 use crate::schedules;
 use crate::schema::{
@@ -123,7 +124,8 @@ impl PublicationRow {
 /// The images' own words, which captions fall back to.
 type ImageWords = (Id, Option<String>, Option<String>, Option<String>);
 
-fn freeze(conn: &mut Conn, snapshot: &Snapshot) -> Result<(Card, Doc)> {
+/// A snapshot as readers get it: the captions with their fallbacks filled in.
+pub fn freeze(conn: &mut Conn, snapshot: &Snapshot) -> Result<(Card, Doc)> {
     let ids: Vec<&Id> = snapshot.captions.iter().map(|caption| &caption.image_id).collect();
     let words: Vec<ImageWords> = images::table
         .filter(images::id.eq_any(ids))
@@ -504,6 +506,7 @@ pub fn trash(tx: &mut Tx<'_>, caller: &Caller, id: &Id, guard: &Guard) -> Result
     }
     row.trashed = Some(tx.now);
     schedules::store::clear(tx, &mut row)?;
+    previews::store::revoke_all(tx, id)?;
     let snapshot = snapshot(tx.conn, &row)?;
     save(tx, &Actor::from(caller), &mut row, &snapshot, "trash", None)?;
     Ok(row)

@@ -28,6 +28,7 @@ mod images;
 mod leases;
 mod lists;
 mod operation;
+mod previews;
 mod problems;
 mod related;
 mod rights;

@@ -34,5 +34,20 @@ CREATE TABLE edit_leases (
     until_ms BIGINT NOT NULL
 );
 
+-- Links that show one revision to whoever has them. The token is kept as its hash.
+CREATE TABLE preview_links (
+    id TEXT PRIMARY KEY NOT NULL,
+    article_id TEXT NOT NULL REFERENCES articles (id) ON DELETE CASCADE,
+    revision BIGINT NOT NULL,
+    token_hash TEXT NOT NULL UNIQUE,
+    created_by TEXT NOT NULL REFERENCES editors (id),
+    created_ms BIGINT NOT NULL,
+    expires_ms BIGINT NOT NULL,
+    revoked_ms BIGINT
+);
+CREATE INDEX preview_links_of_article ON preview_links (article_id, created_ms, id);
+CREATE INDEX preview_links_by_editor ON preview_links (created_by);
+CREATE INDEX preview_links_by_end ON preview_links (expires_ms);
+
 ALTER TABLE articles ADD COLUMN publish_ms BIGINT;
 ALTER TABLE articles ADD COLUMN unpublish_ms BIGINT;
