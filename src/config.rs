@@ -45,6 +45,8 @@ pub struct Config {
     pub site_url: String,
     /// `ARTICLE_URL`: template of a story's address on the front end.
     pub article_url: String,
+    /// `PREVIEW_URL`: template of the address where the front end shows a preview.
+    pub preview_url: String,
     /// `SITE_NAME`: the first name of the site; later it is changed over the API.
     pub site_name: String,
     /// `LANGUAGES`: the languages of the site; the first is the default.
@@ -114,6 +116,10 @@ impl Config {
         if !(article_url.contains("{slug}") || article_url.contains("{id}")) {
             errors.push("ARTICLE_URL must contain {slug} or {id}".into());
         }
+        let preview_url = text("PREVIEW_URL", "{site}/preview?token={token}");
+        if !preview_url.contains("{token}") {
+            errors.push("PREVIEW_URL must contain {token}".into());
+        }
         let languages: Vec<String> = list(&text("LANGUAGES", "vi,en"));
         if languages.is_empty() || languages.iter().any(|language| !is_language(language)) {
             errors.push("LANGUAGES must be lower-case BCP 47 tags joined by commas, such as vi,en".into());
@@ -172,6 +178,7 @@ impl Config {
                 public_url,
                 site_url,
                 article_url,
+                preview_url,
                 site_name,
                 languages,
                 time_zone,
@@ -358,9 +365,10 @@ mod tests {
             ("DATABASE_URL", "mysql://x"),
             ("TIME_ZONE", "saigon"),
             ("RATE_LIMITS", "maybe"),
+            ("PREVIEW_URL", "{site}/preview"),
         ])
-        .expect_err("four wrong settings");
-        assert_eq!(errors.lines().count(), 4, "{errors}");
+        .expect_err("five wrong settings");
+        assert_eq!(errors.lines().count(), 5, "{errors}");
         assert!(
             read(&[("BIND", "0.0.0.0:80")])
                 .expect_err("an address is needed")

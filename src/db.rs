@@ -582,6 +582,22 @@ pub enum Value<'v> {
     Int(i64),
 }
 
+/// What time the database has: PostgreSQL's own clock, one for all instances; beside SQLite the machine's.
+pub fn clock(conn: &mut Conn) -> Result<Time> {
+    #[derive(QueryableByName)]
+    struct Clock {
+        #[diesel(sql_type = BigInt)]
+        ms: i64,
+    }
+    match conn {
+        Conn::Sqlite(_) => Ok(Time::now()),
+        Conn::Postgres(conn) => {
+            let query = "SELECT CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS BIGINT) AS ms";
+            Ok(Time::from_ms(diesel::sql_query(query).get_result::<Clock>(conn)?.ms))
+        }
+    }
+}
+
 /// Waits for a lock that only this transaction's end releases, on the whole installation; at most as long as for a row
 /// (503 then). What is read after it sees what the one before committed.
 pub fn lock(conn: &mut Conn, name: &str) -> Result<()> {

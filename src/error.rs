@@ -13,6 +13,8 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
+use crate::types::Lease;
+
 /// Declares the codes once: name in Rust, name on the wire, HTTP status, title and the page under `docs/errors/`.
 macro_rules! codes {
     ($($name:ident $wire:literal $status:literal $title:literal;)+) => {
@@ -67,6 +69,7 @@ codes! {
     MethodNotAllowed "method_not_allowed" 405 "This address does not take that method.";
     RequestTimeout "request_timeout" 408 "The request body did not arrive in time.";
     SlugTaken "slug_taken" 409 "Another item has this slug.";
+    ArticleLeased "article_leased" 409 "Somebody else is editing this article.";
     EmailTaken "email_taken" 409 "Another editor has this e-mail address.";
     InUse "in_use" 409 "It is still in use.";
     InvalidTransition "invalid_transition" 409 "The article's state does not allow this.";
@@ -78,6 +81,7 @@ codes! {
     FeedbackClosed "feedback_closed" 409 "This story takes no feedback.";
     IdempotencyInProgress "idempotency_in_progress" 409 "A request with this Idempotency-Key is still running.";
     Gone "gone" 410 "It was public once and has been withdrawn.";
+    PreviewEnded "preview_ended" 410 "This preview link has ended.";
     ChangesExpired "changes_expired" 410 "The changes after this cursor are not kept any more.";
     BatchUndone "batch_undone" 424 "Another operation of the batch failed.";
     VersionMismatch "version_mismatch" 412 "It has changed since you read it.";
@@ -410,6 +414,9 @@ pub struct ProblemSchema {
     /// With 409 `in_use`: what uses it.
     #[schema(required = false, nullable = false, value_type = Vec<UsedBy>)]
     pub used_in: Option<Vec<UsedBy>>,
+    /// With 409 `article_leased`: who is editing, and until when.
+    #[schema(required = false, nullable = false, value_type = Lease)]
+    pub lease: Option<Lease>,
     /// With 405 and 409 `invalid_transition`: what would be allowed.
     #[schema(required = false, nullable = false, value_type = Vec<String>)]
     pub allowed: Option<Vec<String>>,

@@ -63,6 +63,11 @@ impl Answer {
         Ok(self)
     }
 
+    /// Reads the body back: what was kept of an answer that is completed after its transaction.
+    pub fn read<T: serde::de::DeserializeOwned>(&self) -> Result<T> {
+        serde_json::from_str(&self.body).map_err(Problem::internal)
+    }
+
     /// Adds the item's entity tag.
     pub fn version(self, version: i64) -> Self {
         self.header("ETag", version_tag(version))

@@ -48,6 +48,7 @@ pub fn start(app: State) -> Jobs {
             tokio::task::spawn(changes::follow::follow(app.clone())),
             tokio::task::spawn(count_views(app.clone())),
             tokio::task::spawn(search::fill(app.clone())),
+            tokio::task::spawn(crate::schedules::job::run(app.clone())),
             tokio::task::spawn(forget(app)),
         ],
     }
@@ -103,6 +104,12 @@ async fn retention(app: &State) -> Result<()> {
         while crate::articles::revisions::store::thin(app, days, PIECE).await? == PIECE {}
     }
     app.db.write(crate::share::store::forget_counts).await?;
+    while app
+        .db
+        .write(|tx| crate::previews::store::forget_ended(tx, PIECE))
+        .await?
+        == PIECE
+    {}
     while app
         .db
         .write(|tx| changes::retention::forget_superseded(tx, PIECE))

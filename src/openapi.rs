@@ -256,6 +256,10 @@ const TAGS: &[(&str, &str)] = &[
         "articles",
         "Stories: the working copy that editors change, and the publication that readers get.",
     ),
+    (
+        "previews",
+        "Links that show one revision to whoever has them, for a front end's preview mode.",
+    ),
     ("images", "The image library."),
     ("captions", "Images placed in articles, with their texts."),
     ("revisions", "What an article was after every write, and the way back."),
@@ -363,6 +367,12 @@ fn complete(operation: &mut Value, path: &str, method: &str, management: bool) {
     if queries {
         refusals.insert(400);
     }
+    if is_leased(path, method) {
+        refusals.insert(409);
+        if let Some(parameters) = operation.get_mut("parameters").and_then(Value::as_array_mut) {
+            parameters.push(take_over_parameter());
+        }
+    }
     if let Some(parameters) = operation.get_mut("parameters").and_then(Value::as_array_mut) {
         for parameter in parameters {
             tidy_parameter(parameter);
@@ -397,6 +407,20 @@ fn complete(operation: &mut Value, path: &str, method: &str, management: bool) {
     }
 }
 
+/// Writes of an article and its captions, which another's lease refuses.
+fn is_leased(path: &str, method: &str) -> bool {
+    let of_article = path.starts_with("/management/v1/articles/") || path.starts_with("/management/v1/captions");
+    of_article && method != "get" && !path.contains("/preview-links") && !path.ends_with("/lease")
+}
+
+/// The header of [`is_leased`] operations.
+fn take_over_parameter() -> Value {
+    json!({
+        "name": "Lease-Take-Over", "in": "header", "required": false, "schema": { "type": "string", "enum": ["true"] },
+        "description": "`true` takes the article over from whoever is editing it, who is told in the 409 `article_leased` without it."
+    })
+}
+
 /// Answers with validators, which the delivery cache makes.
 fn is_cached(path: &str) -> bool {
     ["/delivery/", "/feeds/", "/sitemap"]
@@ -408,6 +432,7 @@ fn is_cached(path: &str) -> bool {
 const ACTIONS: &[&str] = &[
     "/submit",
     "/publish",
+    "/unschedule",
     "/unpublish",
     "/trash",
     "/restore",
@@ -423,7 +448,10 @@ pub const OPEN: &[&str] = &[
 
 /// Delivery answers that are for one reader or for one moment, and have no validators.
 fn unvalidated(path: &str) -> bool {
-    path.starts_with("/delivery/v1/feedback/") || path.ends_with("/changes/stream") || path.contains("/shares")
+    path.starts_with("/delivery/v1/feedback/")
+        || path.starts_with("/delivery/v1/previews/")
+        || path.ends_with("/changes/stream")
+        || path.contains("/shares")
 }
 
 /// The headers that a client may want to read from an answer.

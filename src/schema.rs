@@ -159,6 +159,8 @@ diesel::table! {
         created_ms -> BigInt,
         updated_by -> Text,
         updated_ms -> BigInt,
+        publish_ms -> Nullable<BigInt>,
+        unpublish_ms -> Nullable<BigInt>,
     }
 }
 
@@ -461,3 +463,54 @@ diesel::table! {
         at_ms -> BigInt,
     }
 }
+
+diesel::table! {
+    schedules (article_id, action) {
+        article_id -> Text,
+        action -> Text,
+        at_ms -> BigInt,
+        revision -> Nullable<BigInt>,
+        slug -> Nullable<Text>,
+        as_new -> Bool,
+        editor_id -> Text,
+        failed_ms -> Nullable<BigInt>,
+        problem -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    holds (ref_id, holder) {
+        ref_id -> Text,
+        holder -> Text,
+        article_id -> Text,
+        until_ms -> BigInt,
+    }
+}
+
+diesel::table! {
+    edit_leases (article_id) {
+        article_id -> Text,
+        editor_id -> Text,
+        since_ms -> BigInt,
+        until_ms -> BigInt,
+    }
+}
+
+diesel::table! {
+    preview_links (id) {
+        id -> Text,
+        article_id -> Text,
+        revision -> BigInt,
+        token_hash -> Text,
+        created_by -> Text,
+        created_ms -> BigInt,
+        expires_ms -> BigInt,
+        revoked_ms -> Nullable<BigInt>,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(preview_links, revisions);
+diesel::allow_tables_to_appear_in_same_query!(editors, edit_leases);
+diesel::allow_tables_to_appear_in_same_query!(articles, schedules);
+diesel::allow_tables_to_appear_in_same_query!(articles, holds);
+diesel::allow_tables_to_appear_in_same_query!(images, holds);

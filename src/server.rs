@@ -24,8 +24,8 @@ use crate::error::{Code, Problem};
 use crate::front::front;
 use crate::request::{self, HeadOnly, RequestId};
 use crate::{
-    articles, auth, captions, changes, docs, feedback, feeds, health, images, jobs, media, openapi, search, share,
-    site, taxonomy, views,
+    articles, auth, captions, changes, docs, feedback, feeds, health, images, jobs, leases, media, openapi, previews,
+    schedules, search, share, site, taxonomy, views,
 };
 
 /// The whole API. Mounting a handler documents it.
@@ -40,6 +40,7 @@ pub fn api(config: &mut ServiceConfig<'_>) {
                 .configure(share::delivery::mount)
                 .configure(changes::delivery::mount)
                 .configure(views::delivery::mount)
+                .configure(previews::delivery::mount)
                 .configure(site::mount_delivery),
         )
         .service(
@@ -48,6 +49,9 @@ pub fn api(config: &mut ServiceConfig<'_>) {
                 .configure(auth::management::mount)
                 .configure(auth::editors::mount)
                 .configure(articles::management::mount)
+                .configure(schedules::management::mount)
+                .configure(leases::management::mount)
+                .configure(previews::management::mount)
                 .configure(captions::management::mount)
                 .configure(images::management::mount)
                 .configure(feedback::management::mount)
@@ -261,7 +265,7 @@ async fn surround(
             let problem = Problem::internal(format!("a handler panicked: {}", panic_text(&*panic)));
             log(
                 &method,
-                &path,
+                logged,
                 StatusCode::INTERNAL_SERVER_ERROR,
                 start,
                 &request_id,
@@ -306,10 +310,13 @@ async fn surround(
     Ok(response)
 }
 
-/// The path as the log may keep it: a message's reference is its sender's only key.
+/// The path as the log may keep it: a message's reference is its sender's only key, a preview's token its reader's.
 fn loggable(path: &str) -> &str {
     if path.starts_with("/delivery/v1/shares/opt-out/") {
         return "/delivery/v1/shares/opt-out/…";
+    }
+    if path.starts_with("/delivery/v1/previews/") {
+        return "/delivery/v1/previews/…";
     }
     match path.strip_prefix("/delivery/v1/feedback/") {
         Some(_) => "/delivery/v1/feedback/…",

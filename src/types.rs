@@ -112,7 +112,7 @@ impl Time {
     }
 
     /// From milliseconds since 1970.
-    pub fn from_ms(ms: i64) -> Self {
+    pub const fn from_ms(ms: i64) -> Self {
         Self(ms)
     }
 
@@ -255,6 +255,17 @@ pub struct PersonRef {
     /// The editor's name as it is now.
     #[schema(example = "Trần Thu Hà")]
     pub name: String,
+}
+
+/// Who is editing an article.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Lease {
+    /// Who.
+    pub editor: PersonRef,
+    /// Since when.
+    pub since: Time,
+    /// Until when, unless it is renewed.
+    pub expires_at: Time,
 }
 
 #[cfg(test)]

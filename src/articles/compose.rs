@@ -2,6 +2,7 @@
 //! and translations.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use diesel::prelude::*;
 use serde::Serialize;
@@ -20,10 +21,10 @@ use crate::changes::{self, key};
 use crate::config::Config;
 use crate::db::Conn;
 use crate::error::{Problem, Result};
-use crate::images::delivered::{DeliveredImage, ImageFile};
-use crate::known::Things;
+use crate::images::delivered::{DeliveredImage, ImageFile, image_files_of};
+use crate::known::{Known, Things};
 use crate::schema::{publication_docs, publications};
-use crate::taxonomy::{AuthorRef, Kind, Name, SectionRef, TagRef};
+use crate::taxonomy::{AuthorRef, Kind, Name, SectionRef, TagRef, names_of};
 use crate::types::{Id, Time};
 
 /// An image in a story, with its words.
@@ -285,6 +286,19 @@ pub fn article_url(config: &Config, section: Option<&str>, slug: &str, id: &Id, 
         .replace("{language}", language)
 }
 
+/// Names, from memory if there is one.
+fn names(conn: &mut Conn, known: Option<&Known>, kind: Kind, ids: &[Id]) -> Result<Things<Name>> {
+    match known {
+        Some(known) => known.names(conn, kind, ids),
+        None => Ok(shared(names_of(conn, kind, ids)?)),
+    }
+}
+
+fn shared<T>(things: HashMap<Id, T>) -> Things<T> {
+    let shared = |(id, thing)| (id, Arc::new(thing));
+    things.into_iter().map(shared).collect()
+}
+
 /// Everything that cards point at, loaded at once.
 pub struct Composer<'c> {
     config: &'c Config,
@@ -298,7 +312,8 @@ impl<'c> Composer<'c> {
     /// Loads the names and image files of some stories.
     pub fn load<'a>(
         conn: &mut Conn,
-        app: &'c App,
+        config: &'c Config,
+        known: Option<&Known>,
         cards: impl Iterator<Item = &'a Card> + Clone,
         captions: impl Iterator<Item = &'a FrozenCaption>,
     ) -> Result<Self> {
@@ -314,11 +329,14 @@ impl<'c> Composer<'c> {
         let covers = cards.filter_map(|card| card.cover.as_ref());
         let images = unique(covers.chain(captions).map(|caption| &caption.image_id).collect());
         Ok(Self {
-            config: &app.config,
-            sections: app.known.names(conn, Kind::Section, &sections)?,
-            tags: app.known.names(conn, Kind::Tag, &tags)?,
-            authors: app.known.names(conn, Kind::Author, &authors)?,
-            images: app.known.images(conn, &app.config, &images)?,
+            config,
+            sections: names(conn, known, Kind::Section, &sections)?,
+            tags: names(conn, known, Kind::Tag, &tags)?,
+            authors: names(conn, known, Kind::Author, &authors)?,
+            images: match known {
+                Some(known) => known.images(conn, config, &images)?,
+                None => shared(image_files_of(conn, config, &images)?),
+            },
         })
     }
 

@@ -133,7 +133,7 @@ impl FromParams for ArticleQuery {
 pub struct OneQuery {
     /// Properties to add.
     #[param(required = false)]
-    include: Vec<ArticleInclude>,
+    pub include: Vec<ArticleInclude>,
 }
 
 impl FromParams for OneQuery {
@@ -212,6 +212,14 @@ fn one(conn: &mut Conn, app: &App, article: &PathRef, query: &Result<Query<OneQu
     };
     // Looked at now and not before: an unknown story is 404 whatever the query says.
     let Query(OneQuery { include }) = query.as_ref().map_err(Problem::copy)?;
+    let story = Story::load(conn, app, row)?;
+    let (keys, last_modified) = (story.keys.clone(), story.last_modified);
+    let article = whole(conn, app, story, include)?;
+    Made::json(&article, last_modified, keys, None).map(Outcome::Here)
+}
+
+/// A story as readers get it, with what was asked to be added.
+pub fn whole(conn: &mut Conn, app: &App, story: Story, include: &[ArticleInclude]) -> Result<Article> {
     let Story {
         row,
         summary,
@@ -219,9 +227,8 @@ fn one(conn: &mut Conn, app: &App, article: &PathRef, query: &Result<Query<OneQu
         captions,
         corrections,
         translations,
-        keys,
-        last_modified,
-    } = Story::load(conn, app, row)?;
+        ..
+    } = story;
     let wants = |form| include.contains(&form);
     let json_ld = match wants(ArticleInclude::JsonLd) {
         true => Some(json_ld::news_article(
@@ -234,7 +241,7 @@ fn one(conn: &mut Conn, app: &App, article: &PathRef, query: &Result<Query<OneQu
         )),
         false => None,
     };
-    let article = Article {
+    Ok(Article {
         id: summary.id,
         slug: summary.slug,
         url: summary.url,
@@ -263,8 +270,7 @@ fn one(conn: &mut Conn, app: &App, article: &PathRef, query: &Result<Query<OneQu
         json_ld,
         seo: doc.seo,
         captions,
-    };
-    Made::json(&article, last_modified, keys, None).map(Outcome::Here)
+    })
 }
 
 fn list(conn: &mut Conn, app: &App, query: &ArticleQuery, start: &Start, target: &Target) -> Result<Made> {

@@ -9,7 +9,7 @@ use super::corrections::store::corrections_of;
 use super::corrections::{self, Correction};
 use super::json_ld::{self, JsonLd};
 use super::listing::placements;
-use super::publication::{Doc, Found, PublicationRow, look_up};
+use super::publication::{Card, Doc, Found, PublicationRow, look_up};
 use crate::app::{App, State};
 use crate::body::{text_to_html, text_to_markdown};
 use crate::cache::{Outcome, serve};
@@ -17,6 +17,7 @@ use crate::changes::key;
 use crate::conditional::{Lifetime, Made};
 use crate::db::Conn;
 use crate::error::{Problem, Result};
+use crate::known::Known;
 use crate::request::{NoParams, PathRef, Query};
 use crate::site;
 use crate::types::Time;
@@ -47,7 +48,19 @@ impl Story {
         let card = row.card()?;
         let doc = doc_of(conn, &row.article_id)?;
         let doc = doc.ok_or_else(|| Problem::internal("a live publication has no document"))?;
-        let composer = Composer::load(conn, app, std::iter::once(&card), doc.captions.iter())?;
+        Self::compose(conn, app, Some(&app.known), row, card, doc)
+    }
+
+    /// Puts a frozen story together with what it points at, from memory where there is one.
+    pub fn compose(
+        conn: &mut Conn,
+        app: &App,
+        known: Option<&Known>,
+        row: PublicationRow,
+        card: Card,
+        doc: Doc,
+    ) -> Result<Self> {
+        let composer = Composer::load(conn, &app.config, known, std::iter::once(&card), doc.captions.iter())?;
         let translations: Translations = translations_of(conn, app, &row)?;
         let corrections = corrections_of(conn, std::slice::from_ref(&row.article_id))?.remove(&row.article_id);
         let mut keys = vec![key('a', &row.article_id), "site".to_owned()];

@@ -187,6 +187,14 @@ pub struct ArticleCreate {
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PublishInput {
+    /// Publish at this time to come, and not now: the article as it is now, whatever is changed until then.
+    #[serde(default)]
+    #[schema(value_type = Time, required = false)]
+    pub publish_at: Option<Time>,
+    /// Withdraw the story at this time; absent leaves what is set, null clears it.
+    #[serde(default)]
+    #[schema(value_type = Option<Time>, required = false)]
+    pub unpublish_at: Patch<Time>,
     /// A past time to publish under, for imports; now when absent.
     #[serde(default)]
     #[schema(value_type = Time, required = false)]

@@ -229,7 +229,13 @@ pub fn summaries(
         docs_of(conn, &ids)?
     };
     let captions = docs.values().flat_map(|doc| &doc.captions);
-    let composer = Composer::load(conn, app, rows.iter().map(|(_, card)| card), captions)?;
+    let composer = Composer::load(
+        conn,
+        &app.config,
+        Some(&app.known),
+        rows.iter().map(|(_, card)| card),
+        captions,
+    )?;
     rows.into_iter()
         .map(|(row, card)| {
             let mut summary = composer.summary(&row, card);

@@ -22,6 +22,7 @@ use crate::idempotency::{Answer, IdempotencyKey, write_once};
 use crate::images::delivered::image_files_of;
 use crate::page::{Key, PageInfo, PageQuery, Start};
 use crate::request::{Body, FromParams, IdempotencyParam, IfMatchParam, Params, PathId, Query};
+use crate::schedules;
 use crate::schema::{article_authors, article_tags, articles, publication_authors, publication_tags, publications};
 use crate::taxonomy::{self, Kind};
 use crate::text::{Check, like_pattern};
@@ -344,7 +345,8 @@ async fn erase_article(app: State, caller: Caller, id: PathId, if_match: IfMatch
 /// Publish an article.
 ///
 /// Needs the role editor. Readers get the working copy as it is now. Publishing a live story again keeps its
-/// `published_at` and place in lists; `as_new` moves it to the top.
+/// `published_at` and place in lists; `as_new` moves it to the top. With `publish_at` the article as it is now is pinned
+/// and published at that time; later edits are not swept along: publish again to take them. `unpublish_at` withdraws it.
 #[utoipa::path(
     tag = "articles",
     params(("id" = Id, Path, description = "The article's id."), IfMatchParam, IdempotencyParam),
@@ -366,6 +368,7 @@ async fn publish_article(
     check_editor_action(&app, &caller, &id.0).await?;
     let input = body.action::<PublishInput>().await?;
     publication::check_past(&input.value, Time::now())?;
+    schedules::check_wish(&app, &input.value).await?;
     let (waker, mails) = (app.clone(), app.mail.is_some());
     let action = Action {
         app,
@@ -518,20 +521,20 @@ pub async fn check_editor_action(app: &State, caller: &Caller, id: &Id) -> Resul
 pub struct Action {
     /// The state.
     pub app: State,
-    /// Who.
+    /// Who acts.
     pub caller: Caller,
-    /// Which article.
+    /// On which article.
     pub id: Id,
     /// From what version.
     pub guard: Guard,
-    /// The key that the work belongs to, if one was sent.
+    /// The key, if one was sent.
     pub idempotency: IdempotencyKey,
-    /// The hash of the request's body.
+    /// The body's hash, which belongs to the key.
     pub hash: String,
 }
 
 impl Action {
-    /// Does it, and answers with the article.
+    /// Runs the action and answers with the article as it is after it.
     pub async fn run<F>(self, mut act: F) -> Result<Answer>
     where
         F: FnMut(&mut crate::db::Tx<'_>, &Caller, &Id, &Guard) -> Result<ArticleRow> + Send + 'static,

@@ -262,6 +262,10 @@ pub struct Facts {
     pub trashed: bool,
     /// Has review been asked for?
     pub review: bool,
+    /// Is a revision pinned for a time to come?
+    pub scheduled: bool,
+    /// Is the end of its publication set?
+    pub ending: bool,
 }
 
 impl Facts {
@@ -273,6 +277,7 @@ impl Facts {
                 public: PublicState::Live,
                 ..
             } => Status::Published,
+            Self { scheduled: true, .. } => Status::Scheduled,
             Self { review: true, .. } => Status::InReview,
             Self {
                 public: PublicState::Gone,
@@ -294,6 +299,9 @@ impl Facts {
         actions.push(if self.review { "reject" } else { "submit" });
         if self.public == PublicState::Live {
             actions.extend(["unpublish", "corrections"]);
+        }
+        if self.scheduled || self.ending {
+            actions.push("unschedule");
         }
         actions
     }
@@ -325,12 +333,22 @@ mod tests {
             public,
             trashed,
             review,
+            scheduled: false,
+            ending: false,
         };
         assert_eq!(facts(PublicState::Never, false, false).status(), Status::Draft);
         assert_eq!(facts(PublicState::Never, false, true).status(), Status::InReview);
         assert_eq!(facts(PublicState::Live, false, true).status(), Status::Published);
         assert_eq!(facts(PublicState::Gone, false, false).status(), Status::Unpublished);
         assert_eq!(facts(PublicState::Gone, true, true).status(), Status::Trashed);
+        let scheduled = |facts: Facts| Facts {
+            scheduled: true,
+            ..facts
+        };
+        let status = |public, review| scheduled(facts(public, false, review)).status();
+        assert_eq!(status(PublicState::Never, true), Status::Scheduled);
+        assert_eq!(status(PublicState::Gone, false), Status::Scheduled);
+        assert_eq!(status(PublicState::Live, false), Status::Published);
     }
 
     #[test]
@@ -339,6 +357,8 @@ mod tests {
             public: PublicState::Gone,
             trashed: true,
             review: false,
+            scheduled: false,
+            ending: false,
         };
         assert!(trashed.allow("restore").is_ok());
         for action in ["publish", "unpublish", "trash"] {
@@ -348,6 +368,8 @@ mod tests {
             public: PublicState::Never,
             trashed: false,
             review: false,
+            scheduled: false,
+            ending: false,
         };
         assert!(draft.allow("delete").is_err());
         assert!(draft.allow("unpublish").is_err());

@@ -5,16 +5,18 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::input::{PublishInput, UnpublishInput};
-use super::store::{ArticleRow, claim, save, snapshot};
+use super::store::{ArticleRow, check_turn, claim, lock, save, save_telling, snapshot};
 use super::{CaptionRole, PublicState, Seo, Snapshot, Source, reading_minutes, revisions};
 use crate::audit::Actor;
 use crate::auth::{Caller, forbidden};
 use crate::body::Body;
 use crate::changes::{self, key};
 use crate::conditional::Guard;
-use crate::db::{Conn, Tx};
+use crate::db::{Conn, Tx, clock};
 use crate::error::{Code, Problem, Result};
+use crate::previews;
 use crate::request::PathRef;
+use crate::schedules;
 use crate::schema::{
     images, publication_authors, publication_docs, publication_images, publication_tags, publications, slugs,
 };
@@ -122,7 +124,8 @@ impl PublicationRow {
 /// The images' own words, which captions fall back to.
 type ImageWords = (Id, Option<String>, Option<String>, Option<String>);
 
-fn freeze(conn: &mut Conn, snapshot: &Snapshot) -> Result<(Card, Doc)> {
+/// A snapshot as readers get it: the captions with their fallbacks filled in.
+pub fn freeze(conn: &mut Conn, snapshot: &Snapshot) -> Result<(Card, Doc)> {
     let ids: Vec<&Id> = snapshot.captions.iter().map(|caption| &caption.image_id).collect();
     let words: Vec<ImageWords> = images::table
         .filter(images::id.eq_any(ids))
@@ -188,21 +191,51 @@ pub fn check_past(input: &PublishInput, now: Time) -> Result<()> {
     Ok(())
 }
 
-/// Publishes the working copy as it is.
+/// Publishes the working copy as it is, or pins it for the time that was asked for.
 pub fn publish(tx: &mut Tx<'_>, caller: &Caller, id: &Id, guard: &Guard, input: &PublishInput) -> Result<ArticleRow> {
-    let mut row = claim(tx, caller, id, guard)?;
-    row.facts()?.allow("publish")?;
-    check_translations(tx.conn, &row)?;
+    if let Some(at) = input.publish_at {
+        return schedules::store::schedule(tx, caller, id, guard, input, at);
+    }
+    let mut row = lock(tx, caller, id)?;
     check_past(input, tx.now)?;
+    schedules::check(input, row.unpublish_at, clock(tx.conn)?)?;
+    check_turn(tx, caller, &row, guard)?;
+    row.facts()?.allow("publish")?;
     let snapshot = snapshot(tx.conn, &row)?;
+    let hash = snapshot.stored()?.1;
+    let terms = begin(tx, &mut row, &snapshot, &hash, input)?;
+    let told = schedules::store::settle(tx, caller, &mut row, input)?;
+    save_telling(tx, &Actor::from(caller), &mut row, &snapshot, "publish", None, told)?;
+    complete(tx, &row, &snapshot, row.revision, terms)?;
+    Ok(row)
+}
+
+/// A publication that has begun: what was there before, and the times that readers are told.
+pub struct Terms {
+    old: Option<PublicationRow>,
+    published: Time,
+    first_published: Time,
+    updated: Time,
+    keys: Vec<String>,
+    content_hash: String,
+}
+
+/// The first half of publishing a snapshot: everything that can be refused, and what the article's row remembers of it.
+/// The row is written by the caller, then follows [`complete`].
+pub fn begin(
+    tx: &mut Tx<'_>,
+    row: &mut ArticleRow,
+    snapshot: &Snapshot,
+    content_hash: &str,
+    input: &PublishInput,
+) -> Result<Terms> {
+    check_translations(tx.conn, &row.id, snapshot)?;
     let old: Option<PublicationRow> = publications::table
-        .find(id)
+        .find(&row.id)
         .select(PublicationRow::as_select())
         .first(tx.conn)
         .optional()?;
-    let was_live = old.as_ref().is_some_and(|old| old.state == "live");
-    let mut keys = membership_keys(tx.conn, id, old.as_ref())?;
-
+    let keys = membership_keys(tx.conn, &row.id, old.as_ref())?;
     let published = match (&old, input.published_at) {
         (_, Some(time)) => time,
         (Some(old), None) if input.as_new != Some(true) => old.published,
@@ -214,31 +247,44 @@ pub fn publish(tx: &mut Tx<'_>, caller: &Caller, id: &Id, guard: &Guard, input: 
     row.review = "none".to_owned();
     row.published = Some(published);
     row.first_published = Some(first_published);
-    row.published_hash = Some(snapshot.stored()?.1);
-    save(tx, &Actor::from(caller), &mut row, &snapshot, "publish", None)?;
-    revisions::store::keep(tx, id, row.revision)?;
+    row.published_hash = Some(content_hash.to_owned());
+    Ok(Terms {
+        old,
+        published,
+        first_published,
+        updated,
+        keys,
+        content_hash: content_hash.to_owned(),
+    })
+}
 
-    let (card, doc) = freeze(tx.conn, &snapshot)?;
+/// The second half: readers get the snapshot, which is the revision of this number.
+pub fn complete(tx: &mut Tx<'_>, row: &ArticleRow, snapshot: &Snapshot, revision: i64, terms: Terms) -> Result<()> {
+    let id = &row.id;
+    revisions::store::keep(tx, id, revision)?;
+    let mut keys = terms.keys;
+    let was_live = terms.old.as_ref().is_some_and(|old| old.state == "live");
+    let (card, doc) = freeze(tx.conn, snapshot)?;
     let content = &snapshot.content;
-    if old.is_none() {
+    if terms.old.is_none() {
         // Made first, so that the rows below have something to belong to.
-        insert_gone(tx.conn, &row, published)?;
+        insert_gone(tx.conn, row, terms.published)?;
     }
     diesel::update(publications::table.find(id))
         .set((
             publications::state.eq("live"),
-            publications::revision.eq(row.revision),
-            publications::content_hash.eq(&row.content_hash),
+            publications::revision.eq(revision),
+            publications::content_hash.eq(&terms.content_hash),
             publications::slug.eq(&content.slug),
             publications::language.eq(&content.language),
-            publications::translation_group.eq(&row.translation_group),
+            publications::translation_group.eq(&snapshot.translation_group),
             publications::section_id.eq(&content.section_id),
             publications::source_key.eq(content.source.as_ref().map(|source| fold(&source.name))),
             publications::featured.eq(content.featured),
             publications::title_key.eq(sort_key(&content.title)),
-            publications::published_ms.eq(published),
-            publications::first_published_ms.eq(first_published),
-            publications::updated_ms.eq(updated),
+            publications::published_ms.eq(terms.published),
+            publications::first_published_ms.eq(terms.first_published),
+            publications::updated_ms.eq(terms.updated),
             publications::feedback_open.eq(content.feedback_open),
             publications::card.eq(serde_json::to_string(&card).map_err(Problem::internal)?),
         ))
@@ -262,16 +308,16 @@ pub fn publish(tx: &mut Tx<'_>, caller: &Caller, id: &Id, guard: &Guard, input: 
         "article.published"
     };
     changes::record(tx, kind, id.as_str(), Some(&content.language), keys);
-    Ok(row)
+    Ok(())
 }
 
 /// 409 when readers would get two stories of one group in one language.
-fn check_translations(conn: &mut Conn, row: &ArticleRow) -> Result<()> {
+fn check_translations(conn: &mut Conn, id: &Id, snapshot: &Snapshot) -> Result<()> {
     let rivals: i64 = publications::table
         .filter(publications::state.eq("live"))
-        .filter(publications::translation_group.eq(&row.translation_group))
-        .filter(publications::language.eq(&row.language))
-        .filter(publications::article_id.ne(&row.id))
+        .filter(publications::translation_group.eq(&snapshot.translation_group))
+        .filter(publications::language.eq(&snapshot.content.language))
+        .filter(publications::article_id.ne(id))
         .count()
         .get_result(conn)?;
     if rivals == 0 {
@@ -400,7 +446,7 @@ fn membership_keys(conn: &mut Conn, id: &Id, row: Option<&PublicationRow>) -> Re
 }
 
 /// Takes the publication away; readers get 410 from here on.
-fn withdraw(tx: &mut Tx<'_>, row: &mut ArticleRow) -> Result<()> {
+pub fn withdraw(tx: &mut Tx<'_>, row: &mut ArticleRow) -> Result<()> {
     let old: PublicationRow = publications::table
         .find(&row.id)
         .select(PublicationRow::as_select())
@@ -451,6 +497,8 @@ pub fn unpublish(
     let mut row = claim(tx, caller, id, guard)?;
     row.facts()?.allow("unpublish")?;
     withdraw(tx, &mut row)?;
+    // What was withdrawn by hand does not come back by itself.
+    schedules::store::clear(tx, &mut row)?;
     let snapshot = snapshot(tx.conn, &row)?;
     save(
         tx,
@@ -472,6 +520,8 @@ pub fn trash(tx: &mut Tx<'_>, caller: &Caller, id: &Id, guard: &Guard) -> Result
         withdraw(tx, &mut row)?;
     }
     row.trashed = Some(tx.now);
+    schedules::store::clear(tx, &mut row)?;
+    previews::store::revoke_all(tx, id)?;
     let snapshot = snapshot(tx.conn, &row)?;
     save(tx, &Actor::from(caller), &mut row, &snapshot, "trash", None)?;
     Ok(row)

@@ -16,8 +16,11 @@ use crate::captions::{ArticleCaption, article_captions};
 use crate::config::Config;
 use crate::db::Conn;
 use crate::error::Result;
+use crate::leases;
+use crate::schedules::ScheduleFailure;
+use crate::schedules::store::{Planned, planned};
 use crate::schema::{editors, publications};
-use crate::types::{Id, PersonRef, Time};
+use crate::types::{Id, Lease, PersonRef, Time};
 
 /// Whether colleagues are asked to look at it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -81,6 +84,15 @@ pub struct WorkingArticleSummary {
     /// When it will be withdrawn.
     #[schema(required = true)]
     pub unpublish_at: Option<Time>,
+    /// Number of the revision that is pinned for `publish_at`.
+    #[schema(required = true, minimum = 1)]
+    pub scheduled_revision: Option<i64>,
+    /// What was scheduled and could not be done.
+    #[schema(required = true)]
+    pub schedule_failed: Option<ScheduleFailure>,
+    /// Who is editing it.
+    #[schema(required = true)]
+    pub lease: Option<Lease>,
     /// When it was first published.
     #[schema(required = true)]
     pub first_published_at: Option<Time>,
@@ -166,6 +178,15 @@ pub struct WorkingArticle {
     /// When it will be withdrawn.
     #[schema(required = true)]
     pub unpublish_at: Option<Time>,
+    /// Number of the revision that is pinned for `publish_at`.
+    #[schema(required = true, minimum = 1)]
+    pub scheduled_revision: Option<i64>,
+    /// What was scheduled and could not be done.
+    #[schema(required = true)]
+    pub schedule_failed: Option<ScheduleFailure>,
+    /// Who is editing it.
+    #[schema(required = true)]
+    pub lease: Option<Lease>,
     /// When it was first published.
     #[schema(required = true)]
     pub first_published_at: Option<Time>,
@@ -237,7 +258,30 @@ fn visible(conn: &mut Conn, caller: &Caller, row: &ArticleRow) -> Result<(Articl
     Ok((seen, revision(conn, &row.id, number)?))
 }
 
-fn summary(row: &ArticleRow, content: &Content, people: &People, open: bool) -> Result<WorkingArticleSummary> {
+/// What other tables know of some articles.
+struct Beside {
+    plans: HashMap<Id, Planned>,
+    leases: HashMap<Id, Lease>,
+}
+
+impl Beside {
+    fn load(conn: &mut Conn, ids: &[&Id]) -> Result<Self> {
+        Ok(Self {
+            plans: planned(conn, ids)?,
+            leases: leases::store::of(conn, ids)?,
+        })
+    }
+}
+
+fn summary(
+    row: &ArticleRow,
+    content: &Content,
+    people: &People,
+    beside: &Beside,
+    open: bool,
+) -> Result<WorkingArticleSummary> {
+    // What is planned is no business of those who see what readers see.
+    let planned = beside.plans.get(&row.id).filter(|_| open).cloned().unwrap_or_default();
     let changed = row.is_live() && row.published_hash.as_ref() != Some(&row.content_hash);
     Ok(WorkingArticleSummary {
         id: row.id.clone(),
@@ -261,8 +305,11 @@ fn summary(row: &ArticleRow, content: &Content, people: &People, open: bool) -> 
         version: row.version,
         revision: row.revision,
         has_unpublished_changes: open && changed,
-        publish_at: None,
-        unpublish_at: None,
+        publish_at: row.publish_at.filter(|_| open),
+        unpublish_at: row.unpublish_at.filter(|_| open),
+        scheduled_revision: planned.revision,
+        schedule_failed: planned.failure,
+        lease: beside.leases.get(&row.id).filter(|_| open).cloned(),
         first_published_at: row.first_published,
         published_at: row.published,
         created_at: row.created,
@@ -279,14 +326,16 @@ pub fn summaries(conn: &mut Conn, caller: &Caller, rows: &[ArticleRow]) -> Resul
         rows.iter()
             .flat_map(|row| [row.created_by.clone(), row.updated_by.clone()]),
     )?;
+    let ids: Vec<&Id> = rows.iter().map(|row| &row.id).collect();
+    let beside = Beside::load(conn, &ids)?;
     rows.iter()
         .map(|row| {
             let open = row.is_open_to(caller);
             if open {
-                return summary(row, &row.content()?, &people, open);
+                return summary(row, &row.content()?, &people, &beside, open);
             }
             let (row, seen) = visible(conn, caller, row)?;
-            summary(&row, &seen.content, &people, open)
+            summary(&row, &seen.content, &people, &beside, open)
         })
         .collect()
 }
@@ -294,9 +343,10 @@ pub fn summaries(conn: &mut Conn, caller: &Caller, rows: &[ArticleRow]) -> Resul
 /// The whole article, as far as the caller may see it.
 pub fn whole(conn: &mut Conn, config: &Config, caller: &Caller, row: &ArticleRow) -> Result<WorkingArticle> {
     let people = people(conn, [row.created_by.clone(), row.updated_by.clone()])?;
+    let beside = Beside::load(conn, &[&row.id])?;
     let open = row.is_open_to(caller);
     let (row, Snapshot { content, captions, .. }) = visible(conn, caller, row)?;
-    let head = summary(&row, &content, &people, open)?;
+    let head = summary(&row, &content, &people, &beside, open)?;
     Ok(WorkingArticle {
         captions: article_captions(conn, config, captions)?,
         corrections: corrections_of(conn, std::slice::from_ref(&row.id))?
@@ -326,6 +376,9 @@ pub fn whole(conn: &mut Conn, config: &Config, caller: &Caller, row: &ArticleRow
         has_unpublished_changes: head.has_unpublished_changes,
         publish_at: head.publish_at,
         unpublish_at: head.unpublish_at,
+        scheduled_revision: head.scheduled_revision,
+        schedule_failed: head.schedule_failed,
+        lease: head.lease,
         first_published_at: head.first_published_at,
         published_at: head.published_at,
         created_at: head.created_at,

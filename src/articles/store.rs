@@ -11,6 +11,7 @@ use crate::body::Body;
 use crate::conditional::Guard;
 use crate::db::{self, Conn, Tx, Value};
 use crate::error::{Code, Problem, Result};
+use crate::leases;
 use crate::schema::{
     article_authors, article_tags, articles, authors, captions, editors, publications, revisions, sections, slugs, tags,
 };
@@ -70,6 +71,10 @@ pub struct ArticleRow {
     pub updated_by: Id,
     /// When it was changed last.
     pub updated: Time,
+    /// When the pinned revision will be published.
+    pub publish_at: Option<Time>,
+    /// When it will be withdrawn.
+    pub unpublish_at: Option<Time>,
 }
 
 impl ArticleRow {
@@ -84,6 +89,8 @@ impl ArticleRow {
             public: PublicState::parse(&self.public_state)?,
             trashed: self.trashed.is_some(),
             review: self.review == "requested",
+            scheduled: self.publish_at.is_some(),
+            ending: self.unpublish_at.is_some(),
         })
     }
 
@@ -122,15 +129,21 @@ pub fn get(conn: &mut Conn, caller: &Caller, id: &Id) -> Result<ArticleRow> {
 }
 
 /// Takes the article's lock and its next version: from here to the end of the transaction nobody else writes it or
-/// its captions. 404 for who may not know of it, 412 when the guard does not fit.
+/// its captions. 404 for who may not know of it, 412 when the guard does not fit, 409 while another is editing it.
 pub fn claim(tx: &mut Tx<'_>, caller: &Caller, id: &Id, guard: &Guard) -> Result<ArticleRow> {
     let row = lock(tx, caller, id)?;
-    guard.check(row.version - 1)?;
+    check_turn(tx, caller, &row, guard)?;
     Ok(row)
 }
 
+/// The second half of [`claim`]: 412 when the guard does not fit, 409 while another is editing.
+pub fn check_turn(tx: &mut Tx<'_>, caller: &Caller, row: &ArticleRow, guard: &Guard) -> Result<()> {
+    guard.check(row.version - 1)?;
+    leases::store::check(tx, caller, &row.id)
+}
+
 /// The first half of [`claim`], for writes that have rules to check before the version (422 comes before 412).
-fn lock(tx: &mut Tx<'_>, caller: &Caller, id: &Id) -> Result<ArticleRow> {
+pub fn lock(tx: &mut Tx<'_>, caller: &Caller, id: &Id) -> Result<ArticleRow> {
     let claimed: Option<ArticleRow> = diesel::update(articles::table.find(id))
         .set((
             articles::version.eq(articles::version + 1),
@@ -203,11 +216,23 @@ pub fn save(
     action: &str,
     note: Option<&str>,
 ) -> Result<()> {
+    save_telling(tx, actor, row, snapshot, action, note, json!({}))
+}
+
+/// The same as [`save`], with more to tell in the audit line.
+pub fn save_telling(
+    tx: &mut Tx<'_>,
+    actor: &Actor,
+    row: &mut ArticleRow,
+    snapshot: &Snapshot,
+    action: &str,
+    note: Option<&str>,
+    more: serde_json::Value,
+) -> Result<()> {
     let content = &snapshot.content;
     let (stored, content_hash) = snapshot.stored()?;
     row.revision += 1;
     row.content_hash = content_hash;
-    row.status = row.facts()?.status().as_str().to_owned();
     row.content = serde_json::to_string(content).map_err(Problem::internal)?;
     row.title.clone_from(&content.title);
     row.slug.clone_from(&content.slug);
@@ -218,6 +243,40 @@ pub fn save(
         row.public_title_key.clone_from(&row.title_key);
     }
     row.search = searchable(content);
+    write_row(tx.conn, row)?;
+    write_references(tx.conn, &row.id, content)?;
+    diesel::insert_into(revisions::table)
+        .values((
+            revisions::article_id.eq(&row.id),
+            revisions::number.eq(row.revision),
+            revisions::snapshot.eq(stored),
+            revisions::content_hash.eq(&row.content_hash),
+            revisions::editor_id.eq(&row.updated_by),
+            revisions::action.eq(action),
+            revisions::note.eq(note),
+            revisions::created_ms.eq(tx.now),
+        ))
+        .execute(tx.conn)?;
+    let mut more = more;
+    if let Some(note) = note {
+        more["note"] = json!(note);
+    }
+    record(tx, actor, row, action, more)
+}
+
+/// The audit line of an action on an article.
+pub fn record(tx: &mut Tx<'_>, actor: &Actor, row: &ArticleRow, action: &str, more: serde_json::Value) -> Result<()> {
+    let mut data =
+        json!({ "version": row.version, "revision": row.revision, "status": row.status, "title": row.title });
+    if let (Some(data), serde_json::Value::Object(more)) = (data.as_object_mut(), more) {
+        data.extend(more);
+    }
+    audit::record(tx, actor, &format!("article.{action}"), "article", &row.id, data)
+}
+
+/// Writes a claimed row, with the status that follows from its facts.
+pub fn write_row(conn: &mut Conn, row: &mut ArticleRow) -> Result<()> {
+    row.status = row.facts()?.status().as_str().to_owned();
     diesel::update(articles::table.find(&row.id))
         .set((
             articles::revision.eq(row.revision),
@@ -239,27 +298,11 @@ pub fn save(
             articles::published_hash.eq(&row.published_hash),
             articles::first_published_ms.eq(row.first_published),
             articles::published_ms.eq(row.published),
+            articles::publish_ms.eq(row.publish_at),
+            articles::unpublish_ms.eq(row.unpublish_at),
         ))
-        .execute(tx.conn)?;
-    write_references(tx.conn, &row.id, content)?;
-    diesel::insert_into(revisions::table)
-        .values((
-            revisions::article_id.eq(&row.id),
-            revisions::number.eq(row.revision),
-            revisions::snapshot.eq(stored),
-            revisions::content_hash.eq(&row.content_hash),
-            revisions::editor_id.eq(&row.updated_by),
-            revisions::action.eq(action),
-            revisions::note.eq(note),
-            revisions::created_ms.eq(tx.now),
-        ))
-        .execute(tx.conn)?;
-    let mut data =
-        json!({ "version": row.version, "revision": row.revision, "status": row.status, "title": row.title });
-    if let Some(note) = note {
-        data["note"] = json!(note);
-    }
-    audit::record(tx, actor, &format!("article.{action}"), "article", &row.id, data)
+        .execute(conn)?;
+    Ok(())
 }
 
 /// The text that `q` looks through.
@@ -310,7 +353,7 @@ fn write_references(conn: &mut Conn, id: &Id, content: &Content) -> Result<()> {
 }
 
 /// 422 for a section, tag, author or owner that does not exist, and for a language the site does not have.
-fn check_references(conn: &mut Conn, content: &Content, owner: Option<&Id>, language: bool) -> Result<()> {
+pub fn check_references(conn: &mut Conn, content: &Content, owner: Option<&Id>, language: bool) -> Result<()> {
     let mut check = crate::text::Check::new();
     if let Some(section) = &content.section_id {
         let known: i64 = sections::table.find(section).count().get_result(conn)?;
@@ -437,7 +480,7 @@ pub fn update(tx: &mut Tx<'_>, caller: &Caller, id: &Id, guard: &Guard, changes:
         changes.language().is_some(),
     )?;
     snapshot.check_figures()?;
-    guard.check(row.version - 1)?;
+    check_turn(tx, caller, &row, guard)?;
     if row.trashed.is_some() {
         let detail = "The article is in the trash: restore it first.";
         return Err(Problem::new(Code::InvalidTransition, detail).with("allowed", row.facts()?.actions()));
@@ -588,9 +631,13 @@ pub fn claim_slug(conn: &mut Conn, id: &Id, slug: &str) -> Result<bool> {
 
 /// Gives the slugs free that the working copy no longer has and that never were public.
 pub fn drop_working_slugs(conn: &mut Conn, id: &Id, keep: &str) -> Result<()> {
-    let others = || slugs::table.filter(slugs::article_id.eq(id).and(slugs::slug.ne(keep)));
+    // A pinned revision's address must still be free when its time comes.
+    let mut kept = crate::schedules::store::pinned_slugs(conn, id)?;
+    kept.push(keep.to_owned());
+    let others = || slugs::table.filter(slugs::article_id.eq(id).and(slugs::slug.ne_all(kept.clone())));
     diesel::delete(others().filter(slugs::public.eq("none"))).execute(conn)?;
-    diesel::update(others()).set(slugs::working.eq(false)).execute(conn)?;
+    let left = slugs::table.filter(slugs::article_id.eq(id).and(slugs::slug.ne(keep)));
+    diesel::update(left).set(slugs::working.eq(false)).execute(conn)?;
     Ok(())
 }
 

@@ -68,6 +68,8 @@ pub struct Caller {
     pub session_id: Id,
     /// The request's id, for the audit trail.
     pub request_id: String,
+    /// Whether the caller takes over what another is editing: `Lease-Take-Over: true`.
+    pub take_over: bool,
 }
 
 impl Caller {
@@ -116,6 +118,10 @@ impl FromRequest for Caller {
         }
         let app = req.app_data::<web::Data<App>>().cloned();
         let token = bearer(req);
+        let take_over = req
+            .headers()
+            .get("lease-take-over")
+            .is_some_and(|value| value == "true");
         let request_id = req
             .extensions()
             .get::<RequestId>()
@@ -123,7 +129,8 @@ impl FromRequest for Caller {
         Box::pin(async move {
             let app = app.ok_or_else(|| Problem::internal("no app state"))?;
             let claims = app.keys.verify(&token?, Time::now())?;
-            let caller = app.db.read(move |conn| look_up(conn, &claims, request_id)).await?;
+            let mut caller = app.db.read(move |conn| look_up(conn, &claims, request_id)).await?;
+            caller.take_over = take_over;
             app.limits.management(&caller.id)?;
             Ok(caller)
         })
@@ -175,5 +182,6 @@ fn look_up(conn: &mut Conn, claims: &Claims, request_id: String) -> Result<Calle
         role,
         session_id: claims.sid.clone(),
         request_id,
+        take_over: false,
     })
 }

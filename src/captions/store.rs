@@ -5,13 +5,14 @@ use diesel::prelude::*;
 use serde_json::json;
 
 use super::management::{CaptionCreate, CaptionPatch};
-use crate::articles::store::{ArticleRow, claim as claim_article, save, snapshot};
+use crate::articles::store::{ArticleRow, lock, save, snapshot};
 use crate::articles::{CaptionContent, CaptionRole, Snapshot};
 use crate::audit::{self, Actor};
 use crate::auth::Caller;
 use crate::conditional::Guard;
 use crate::db::{Conn, Tx};
 use crate::error::{Code, Problem, Result, UsedBy};
+use crate::leases;
 use crate::schema::{articles, captions};
 use crate::types::{Id, Patch, Time};
 
@@ -61,7 +62,7 @@ pub fn check_may_change(conn: &mut Conn, caller: &Caller, article: &Id) -> Resul
 
 /// Claims the caption's article, whatever its version.
 fn lock_article(tx: &mut Tx<'_>, caller: &Caller, article: &Id) -> Result<ArticleRow> {
-    let row = claim_article(tx, caller, article, &Guard::any())?;
+    let row = lock(tx, caller, article)?;
     row.check_may_change(caller)?;
     if row.trashed.is_some() {
         return Err(Problem::new(
@@ -134,7 +135,8 @@ pub fn create(tx: &mut Tx<'_>, caller: &Caller, new: &CaptionCreate) -> Result<(
     Ok((row, article))
 }
 
-/// Writes the article's revision and the caption's own audit line.
+/// Writes the article's revision and the caption's own audit line; 409 while another is editing the article, which comes
+/// after everything that is wrong with the request itself.
 fn finish(
     tx: &mut Tx<'_>,
     caller: &Caller,
@@ -143,6 +145,7 @@ fn finish(
     line: &str,
     id: &Id,
 ) -> Result<()> {
+    leases::store::check(tx, caller, &article.id)?;
     let snapshot: Snapshot = snapshot(tx.conn, article)?;
     let actor = Actor::from(caller);
     save(tx, &actor, article, &snapshot, action, note)?;

@@ -119,6 +119,7 @@ pub async fn newsroom(app: &App, admin: Id) -> Result<()> {
         role: Role::Admin,
         session_id: Id::new(),
         request_id: "demo".into(),
+        take_over: false,
     };
     let pictures = draw_all(&content.images).await?;
     say("keeping the stories");
@@ -336,7 +337,7 @@ async fn keep_story(
             let published_at = tx.now.plus_seconds(-3600 * story.hours_ago);
             let input = PublishInput {
                 published_at: Some(published_at),
-                as_new: None,
+                ..PublishInput::default()
             };
             publication::publish(tx, &caller, &row.id, &Guard::any(), &input)?;
         }

@@ -73,7 +73,13 @@ fn items(conn: &mut Conn, app: &App, rows: Vec<PublicationRow>) -> Result<(Vec<I
         .map(|row| row.card().map(|card| (row, card)))
         .collect::<Result<_>>()?;
     let captions = docs.values().flat_map(|doc| &doc.captions);
-    let composer = Composer::load(conn, app, rows.iter().map(|(_, card)| card), captions)?;
+    let composer = Composer::load(
+        conn,
+        &app.config,
+        Some(&app.known),
+        rows.iter().map(|(_, card)| card),
+        captions,
+    )?;
     let sizes = cover_sizes(conn, rows.iter().map(|(_, card)| card))?;
     let keys = composer.keys();
     let items = rows.into_iter().map(|(row, card)| {

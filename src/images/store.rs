@@ -24,7 +24,7 @@ use crate::error::{Code, Problem, Result, UsedBy};
 use crate::keyset;
 use crate::page::{Key, PageInfo, Start};
 use crate::schema::{
-    articles, authors, captions, image_files, images, publication_authors, publication_images, publications,
+    articles, authors, captions, holds, image_files, images, publication_authors, publication_images, publications,
 };
 use crate::text::{fold, like_pattern};
 use crate::types::{Id, Patch, PersonRef, Time};
@@ -317,7 +317,8 @@ pub fn delete(tx: &mut Tx<'_>, caller: &Caller, id: &Id, guard: &Guard) -> Resul
     audit::record(tx, &Actor::from(caller), "image.delete", "image", id, data)
 }
 
-/// Whether a caption (also of a trashed article), a published story or an author's portrait uses the image.
+/// Whether a caption (also of a trashed article), a published story, a pinned or previewed revision or an author's
+/// portrait uses the image.
 fn is_used(conn: &mut Conn, id: &Id) -> Result<bool> {
     let used: Option<Id> = images::table
         .find(id)
@@ -328,7 +329,10 @@ fn is_used(conn: &mut Conn, id: &Id) -> Result<bool> {
                 ))
                 .or(exists(
                     authors::table.filter(authors::image_id.eq(images::id.nullable())),
-                )),
+                ))
+                .or(exists(holds::table.filter(
+                    holds::ref_id.eq(images::id).and(holds::until_ms.gt(Time::now())),
+                ))),
         )
         .select(images::id)
         .first(conn)
@@ -391,6 +395,11 @@ fn users(conn: &mut Conn, id: &Id) -> Result<Vec<UsedBy>> {
         }
     }
     all.extend(portraits.into_iter().map(|(id, name)| used("author", &id, name)));
+    for held in crate::holds::users(conn, id)? {
+        if !placed.iter().any(|(_, other, _)| other.as_str() == held.id) && !all.iter().any(|one| one.id == held.id) {
+            all.push(held);
+        }
+    }
     Ok(all)
 }
 
@@ -414,9 +423,14 @@ pub fn list(conn: &mut Conn, query: &ImageQuery, start: &Start) -> Result<(Vec<I
         let placed = exists(captions::table.filter(captions::image_id.eq(images::id)));
         let live = exists(publication_images::table.filter(publication_images::ref_id.eq(images::id)));
         let portrait = exists(authors::table.filter(authors::image_id.eq(images::id.nullable())));
+        let held = exists(holds::table.filter(holds::ref_id.eq(images::id).and(holds::until_ms.gt(Time::now()))));
         match query.unused {
-            Some(true) => rows.filter(not(placed)).filter(not(live)).filter(not(portrait)),
-            Some(false) => rows.filter(placed.or(live).or(portrait)),
+            Some(true) => rows
+                .filter(not(placed))
+                .filter(not(live))
+                .filter(not(portrait))
+                .filter(not(held)),
+            Some(false) => rows.filter(placed.or(live).or(portrait).or(held)),
             None => rows,
         }
     };
@@ -548,6 +562,8 @@ fn uses_of(conn: &mut Conn, caller: &Caller, ids: &[&Id]) -> Result<HashMap<Id, 
             status: Status::parse(&status)?,
         });
     }
+    // What a pinned or previewed revision shows beside.
+    let held = held_uses(conn, caller, ids)?;
     // What the working copy has taken out and readers still see.
     let rest: Vec<&Live> = live
         .iter()
@@ -565,8 +581,46 @@ fn uses_of(conn: &mut Conn, caller: &Caller, ids: &[&Id]) -> Result<HashMap<Id, 
             status: Status::parse(&one.status)?,
         });
     }
+    for (image, one) in held {
+        let list = uses.entry(image).or_default();
+        if !list.iter().any(|other| other.article_id == one.article_id) {
+            list.push(one);
+        }
+    }
     uses.values_mut().for_each(|list| list.truncate(USES_NAMED));
     Ok(uses)
+}
+
+/// Uses by pinned and previewed revisions, for those who may see them.
+fn held_uses(conn: &mut Conn, caller: &Caller, ids: &[&Id]) -> Result<Vec<(Id, ImageUse)>> {
+    let rows: Vec<(Id, Id, String, String, Id)> = holds::table
+        .inner_join(articles::table.on(articles::id.eq(holds::article_id)))
+        .filter(holds::ref_id.eq_any(ids.to_vec()).and(holds::until_ms.gt(Time::now())))
+        .order(articles::id.desc())
+        .select((
+            holds::ref_id,
+            articles::id,
+            articles::title,
+            articles::status,
+            articles::owner_id,
+        ))
+        .load(conn)?;
+    let open = |owner: &Id| caller.is_editor() || *owner == caller.id;
+    rows.into_iter()
+        .filter(|(.., owner)| open(owner))
+        .map(|(image, article_id, title, status, _)| {
+            let status = Status::parse(&status)?;
+            Ok((
+                image,
+                ImageUse {
+                    article_id,
+                    caption_id: None,
+                    title,
+                    status,
+                },
+            ))
+        })
+        .collect()
 }
 
 fn live_uses(conn: &mut Conn, caller: &Caller, ids: &[&Id]) -> Result<Vec<Live>> {

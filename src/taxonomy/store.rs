@@ -9,6 +9,7 @@ use super::{first_slug, slug_taken};
 use crate::changes;
 use crate::db::{Conn, Tx, Value, insert_once};
 use crate::error::{Problem, Result, UsedBy};
+use crate::holds;
 use crate::schema::{
     article_authors, article_tags, articles, authors, publication_authors, publication_tags, publications, sections,
     tags,
@@ -176,7 +177,7 @@ pub fn names_of(conn: &mut Conn, kind: Kind, ids: &[Id]) -> Result<HashMap<Id, N
         .collect())
 }
 
-/// The first working copies and publications that use an item; at most ten are named.
+/// The first working copies, publications, pinned and previewed revisions that use an item; at most ten of each are named.
 pub fn used_in(conn: &mut Conn, kind: Kind, id: &Id) -> Result<Vec<UsedBy>> {
     let working: Vec<(Id, String)> = match kind {
         Kind::Section => articles::table
@@ -204,7 +205,7 @@ pub fn used_in(conn: &mut Conn, kind: Kind, id: &Id) -> Result<Vec<UsedBy>> {
             used.push(article(id, card["title"].as_str().unwrap_or("").to_owned()));
         }
     }
-    Ok(used)
+    holds::added(conn, id, used)
 }
 
 fn article(id: Id, title: String) -> UsedBy {

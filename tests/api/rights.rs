@@ -73,6 +73,24 @@ management publishArticle       live     401 403 200 200
 management unpublishArticle     own      401 403 409 409
 management unpublishArticle     others   401 404 409 409
 management unpublishArticle     live     401 403 200 200
+management unscheduleArticle    own      401 403 409 409
+management unscheduleArticle    others   401 404 409 409
+management unscheduleArticle    live     401 403 409 409
+management takeLease            own      401 200 200 200
+management takeLease            others   401 404 200 200
+management takeLease            live     401 403 200 200
+management takeLease            trashed  401 409 409 409
+management endLease             own      401 204 204 204
+management endLease             others   401 404 204 204
+management endLease             live     401 403 204 204
+management createPreviewLink    own      401 403 201 201
+management createPreviewLink    others   401 404 201 201
+management createPreviewLink    live     401 403 201 201
+management createPreviewLink    trashed  401 403 409 409
+management listPreviewLinks     own      401 403 200 200
+management listPreviewLinks     others   401 404 200 200
+management revokePreviewLink    own      401 403 204 204
+management revokePreviewLink    others   401 404 204 204
 management trashArticle         own      401 200 200 200
 management trashArticle         others   401 404 200 200
 management trashArticle         live     401 403 200 200
@@ -124,6 +142,7 @@ management replyToFeedback      own      401 403 200 200
 management deleteFeedback       own      401 403 204 204
 management exportPersonalData   own      401 403 403 200
 management erasePersonalData    own      401 403 403 200
+delivery   getPreview           own      200 200 200 200
 delivery   listArticles         live     200 200 200 200
 delivery   getArticle           live     200 200 200 200
 delivery   getArticle           own      404 404 404 404
@@ -255,6 +274,11 @@ async fn article(desk: &Desk, whose: &str) -> Reply {
     }
 }
 
+async fn preview_link(desk: &Desk, article: &Reply) -> Reply {
+    let path = format!("/articles/{}/preview-links", article.id());
+    desk.as_editor().post(&path, json!({})).await.is(201)
+}
+
 async fn caption(desk: &Desk, whose: &str) -> Reply {
     let article = article(desk, whose).await;
     let image = upload(&desk.as_editor()).await;
@@ -326,6 +350,7 @@ async fn ask(desk: &Desk, row: &Row, role: &str) -> Ask {
             None
         }
         "articles" => Some(article(desk, row.whose).await),
+        "previews" => Some(preview_link(desk, &article(desk, row.whose).await).await),
         "captions" => Some(caption(desk, row.whose).await),
         "images" => Some(image(desk, row.whose).await),
         "feedback" => Some(feedback(desk).await),
@@ -340,6 +365,7 @@ async fn ask(desk: &Desk, row: &Row, role: &str) -> Ask {
         (Some(_), "endSession") if row.whose == "own" && role != "nobody" => session,
         (Some(sessions), "endSession") => sessions.text("/data/0/id"),
         (Some(message), "followFeedback") => message.text("/reference"),
+        (Some(link), "getPreview") => link.text("/token"),
         (Some(object), _) => object.id(),
     };
     let path = match path.split_once("/{") {
@@ -361,6 +387,10 @@ async fn ask(desk: &Desk, row: &Row, role: &str) -> Ask {
         }
         None if id == "searchArticles" => format!("{path}?q=tin"),
         None => path.to_owned(),
+    };
+    let path = match (&object, id) {
+        (Some(article), "revokePreviewLink") => path.replace("{link_id}", &preview_link(desk, article).await.id()),
+        _ => path,
     };
     let mut ask = who.ask(&row.operation.method, &path);
     let parameters = row.operation.about["parameters"].to_string();

@@ -80,6 +80,24 @@ impl Database {
         }
     }
 
+    /// The number that a query names `n`, beside the program.
+    pub fn count(&self, query: &str) -> i64 {
+        #[derive(QueryableByName)]
+        struct Counted {
+            #[diesel(sql_type = diesel::sql_types::BigInt)]
+            n: i64,
+        }
+        let query = diesel::sql_query(query);
+        let counted: Counted = match &self.name {
+            Some(_) => query.get_result(&mut PgConnection::establish(&self.url).expect("the database")),
+            None => query.get_result(
+                &mut SqliteConnection::establish(self.url.trim_start_matches("sqlite://")).expect("the database"),
+            ),
+        }
+        .expect("a number");
+        counted.n
+    }
+
     /// Runs statements that both databases understand, beside the program.
     pub fn execute(&self, statements: &str) {
         match &self.name {

@@ -1,0 +1,79 @@
+//! The job that looks for what is due, in every instance.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+
+use super::clock::{Steady, ticks};
+use super::{ScheduleProblem, due, store};
+use crate::app::State;
+use crate::db;
+use crate::error::{Code, Problem, Result};
+use crate::types::{Id, Time};
+
+/// How often it looks.
+const EVERY: Duration = Duration::from_millis(500);
+/// Articles that one look takes.
+const PIECE: i64 = 200;
+/// Articles that are carried out at once.
+const AT_ONCE: usize = 8;
+
+/// Carries out what is due for as long as the program runs.
+pub async fn run(app: State) {
+    let (mut steady, mut failing) = (None, false);
+    loop {
+        match look(&app, &mut steady).await {
+            Ok(()) => failing = false,
+            Err(problem) if !failing => {
+                failing = true;
+                tracing::error!(cause = %problem, "schedules cannot be read; it is tried again");
+            }
+            Err(_) => {}
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+async fn look(app: &State, steady: &mut Option<Steady>) -> Result<()> {
+    let (clock, next) = app
+        .db
+        .read(|conn| Ok((db::clock(conn)?, store::next_due(conn)?)))
+        .await?;
+    let ticks = ticks();
+    let now = steady
+        .get_or_insert_with(|| Steady::new(clock, ticks))
+        .now(clock, ticks);
+    if next.is_none_or(|at| at > now) {
+        return Ok(());
+    }
+    let ids = app.db.read(move |conn| store::due_articles(conn, now, PIECE)).await?;
+    futures_util::stream::iter(ids)
+        .for_each_concurrent(AT_ONCE, |id| carry_out(app, id, now))
+        .await;
+    Ok(())
+}
+
+async fn carry_out(app: &State, id: Id, now: Time) {
+    let article = id.clone();
+    match app.db.write(move |tx| due::carry_out(tx, &article, now)).await {
+        Ok(done) if done.is_empty() => {}
+        Ok(done) => tracing::info!(%id, ?done, "carried out what was scheduled"),
+        Err(problem) if is_passing(&problem) => {
+            tracing::warn!(%id, cause = %problem, "what is scheduled cannot be done just now; it is tried again");
+        }
+        Err(problem) => {
+            tracing::error!(%id, cause = %problem, "what was scheduled cannot be done");
+            let told = ScheduleProblem::from(&problem);
+            let article = id.clone();
+            let parked = app.db.write(move |tx| due::park(tx, &article, now, &told)).await;
+            if let Err(problem) = parked {
+                tracing::error!(%id, cause = %problem, "and that could not be kept; it is tried again");
+            }
+        }
+    }
+}
+
+/// Whether the database cannot take it just now: that says nothing about the plan.
+fn is_passing(problem: &Problem) -> bool {
+    matches!(problem.code(), Code::Unavailable | Code::StorageFull)
+}
