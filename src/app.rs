@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix_web::web;
 use tokio::sync::{Notify, Semaphore, watch};
 
+use crate::auth::api_keys::Known;
 use crate::auth::passwords::Hashing;
 use crate::auth::tokens::Keys;
 use crate::cache::Cache;
@@ -29,6 +30,8 @@ pub struct App {
     pub media: MediaStore,
     /// What signs tokens.
     pub keys: Keys,
+    /// API keys that were good when they were last seen.
+    pub known_keys: Known,
     /// Rate limits.
     pub limits: Limits,
     /// Idempotency keys whose work is running here.
@@ -72,6 +75,7 @@ impl App {
         let media = MediaStore::open(&config.media_url)?;
         Ok(Self {
             keys: Keys::new(config.jwt_secret.expose()),
+            known_keys: Known::default(),
             limits: Limits::new(config.rate_limits),
             in_flight: InFlight::default(),
             hashing: Hashing::new(cores),

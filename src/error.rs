@@ -402,6 +402,9 @@ pub struct ProblemSchema {
     /// With 409 `in_use`: what uses it.
     #[schema(required = false, nullable = false, value_type = Vec<UsedBy>)]
     pub used_in: Option<Vec<UsedBy>>,
+    /// With 403 for an API key: the scope that it lacks.
+    #[schema(required = false, nullable = false, value_type = String, example = "articles:write")]
+    pub required_scope: Option<String>,
     /// With 405 and 409 `invalid_transition`: what would be allowed.
     #[schema(required = false, nullable = false, value_type = Vec<String>)]
     pub allowed: Option<Vec<String>>,

@@ -8,8 +8,8 @@ use tokio::task::JoinHandle;
 use crate::app::State;
 use crate::db::{Conn, Tx};
 use crate::error::Result;
-use crate::schema::{audit, idempotency, sessions};
-use crate::{changes, search, views};
+use crate::schema::{idempotency, sessions};
+use crate::{audit, changes, search, views};
 
 /// How often retention looks.
 const EVERY: Duration = Duration::from_secs(600);
@@ -35,6 +35,7 @@ pub fn start(app: State) -> Jobs {
     Jobs(vec![
         tokio::task::spawn(changes::follow::follow(app.clone())),
         tokio::task::spawn(crate::outbox::run(app.clone())),
+        tokio::task::spawn(audit::chain::run(app.clone())),
         tokio::task::spawn(count_views(app.clone())),
         tokio::task::spawn(search::fill(app.clone())),
         tokio::task::spawn(forget(app)),
@@ -106,13 +107,8 @@ fn forget_piece(tx: &mut Tx<'_>) -> Result<i64> {
         .limit(PIECE)
         .load(tx.conn)?;
     diesel::delete(sessions::table.filter(sessions::id.eq_any(&ended))).execute(tx.conn)?;
-    let lines: Vec<String> = audit::table
-        .filter(audit::at_ms.lt(tx.now.plus_seconds(-AUDIT_SECONDS).ms()))
-        .select(audit::id)
-        .limit(PIECE)
-        .load(tx.conn)?;
-    diesel::delete(audit::table.filter(audit::id.eq_any(&lines))).execute(tx.conn)?;
-    Ok(keys.max(ended.len() as i64).max(lines.len() as i64))
+    let lines = audit::chain::forget(tx, tx.now.plus_seconds(-AUDIT_SECONDS), PIECE)?;
+    Ok(keys.max(ended.len() as i64).max(lines))
 }
 
 fn forget_idempotency(conn: &mut Conn, before_ms: i64) -> Result<i64> {

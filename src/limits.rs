@@ -5,10 +5,12 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use actix_web::HttpRequest;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use crate::error::{Code, Problem, Result};
+use crate::request::{client_address, is_forwarded};
 use crate::types::Id;
 
 /// One limit: so many at once, refilled over so much time.
@@ -93,9 +95,9 @@ impl Limits {
         }
     }
 
-    /// A management request of an editor.
-    pub fn management(&self, editor: &Id) -> Result<()> {
-        if self.on { self.management.check(editor) } else { Ok(()) }
+    /// A management request of an editor or an API key.
+    pub fn management(&self, caller: &Id) -> Result<()> {
+        if self.on { self.management.check(caller) } else { Ok(()) }
     }
 
     /// A reader's request that needs the database.
@@ -104,6 +106,15 @@ impl Limits {
             self.delivery.check(&network(ip))
         } else {
             Ok(())
+        }
+    }
+
+    /// The same, but for a front end that fetches for readers.
+    pub fn reads(&self, req: &HttpRequest) -> Result<()> {
+        if is_forwarded(req) {
+            Ok(())
+        } else {
+            self.delivery(client_address(req))
         }
     }
 

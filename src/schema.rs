@@ -346,6 +346,9 @@ diesel::table! {
         target_id -> Text,
         request_id -> Text,
         data -> Text,
+        address -> Text,
+        chain_no -> Nullable<BigInt>,
+        hash -> Nullable<Text>,
     }
 }
 
@@ -449,3 +452,26 @@ diesel::table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(publications, view_totals);
+
+diesel::table! {
+    api_keys (id) {
+        id -> Text,
+        hash -> Text,
+        hint -> Text,
+        editor_id -> Text,
+        name -> Text,
+        scopes -> Text,
+        expires_ms -> Nullable<BigInt>,
+        used_ms -> Nullable<BigInt>,
+        created_ms -> BigInt,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(api_keys, editors);
+
+diesel::table! {
+    audit_anchors (chain_no) {
+        chain_no -> BigInt,
+        hash -> Text,
+    }
+}

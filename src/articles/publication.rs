@@ -8,6 +8,7 @@ use super::input::{PublishInput, UnpublishInput};
 use super::store::{ArticleRow, claim, save, snapshot};
 use super::{CaptionRole, PublicState, Seo, Snapshot, Source, reading_minutes};
 use crate::audit::Actor;
+use crate::auth::scopes::Scope;
 use crate::auth::{Caller, forbidden};
 use crate::body::Body;
 use crate::changes::{self, key};
@@ -190,6 +191,7 @@ pub fn check_past(input: &PublishInput, now: Time) -> Result<()> {
 
 /// Publishes the working copy as it is.
 pub fn publish(tx: &mut Tx<'_>, caller: &Caller, id: &Id, guard: &Guard, input: &PublishInput) -> Result<ArticleRow> {
+    caller.needs(Scope::ArticlesPublish)?;
     let mut row = claim(tx, caller, id, guard)?;
     row.facts()?.allow("publish")?;
     check_translations(tx.conn, &row)?;
@@ -433,6 +435,7 @@ pub fn unpublish(
     guard: &Guard,
     input: &UnpublishInput,
 ) -> Result<ArticleRow> {
+    caller.needs(Scope::ArticlesPublish)?;
     let mut row = claim(tx, caller, id, guard)?;
     row.facts()?.allow("unpublish")?;
     withdraw(tx, &mut row)?;
@@ -454,6 +457,7 @@ pub fn trash(tx: &mut Tx<'_>, caller: &Caller, id: &Id, guard: &Guard) -> Result
     row.facts()?.allow("trash")?;
     row.check_may_change(caller)?;
     if row.is_live() {
+        caller.needs(Scope::ArticlesPublish)?;
         withdraw(tx, &mut row)?;
     }
     row.trashed = Some(tx.now);

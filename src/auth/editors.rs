@@ -262,6 +262,7 @@ async fn create_editor(app: State, caller: Caller, idempotency: IdempotencyKey, 
     caller.at_least(Role::Admin)?;
     let input = body.json::<EditorCreate>().await?;
     let new = checked(&app, input.value)?;
+    caller.session()?;
     // The body holds a password: a plain hash of it must not lie in the table of idempotency keys.
     let body_hash = sessions::keyed(app.keys.secret(), &[b"idempotent body", input.hash.as_bytes()])?;
     let once = idempotency.of(caller.id.as_str(), &crate::request::hash(&body_hash));
@@ -313,6 +314,9 @@ async fn update_editor(app: State, caller: Caller, id: PathId, if_match: IfMatch
     let wanted = id.clone();
     let account = app.db.read(move |conn| get(conn, &wanted)).await?;
     let patch = body.patch::<EditorPatch>().await?;
+    if patch.password.is_sent() {
+        caller.session()?;
+    }
     let patch = checked_patch(&app, &account, patch)?;
     let guard = if_match.required()?;
     // A look before the costly part; the write looks again.

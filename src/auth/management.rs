@@ -141,7 +141,8 @@ async fn login(app: State, req: HttpRequest, request_id: RequestId, body: Body) 
         true => Some(app.hashing.hash(&input.password).await?),
         false => None,
     };
-    let (origin, actor) = (origin(&req), actor_of(&account, &request_id));
+    let origin = origin(&req);
+    let actor = actor_of(&account, &request_id, &origin.address);
     let found = account.clone();
     let opened = app
         .db
@@ -174,6 +175,7 @@ async fn refresh(app: State, request_id: RequestId, body: Body, req: HttpRequest
     let secret = app.keys.secret().to_vec();
     let actor = Actor {
         request_id: request_id.0,
+        address: client_address(&req).to_string(),
         ..Actor::system("refresh")
     };
     let rotation = app.db.write(move |tx| rotate(tx, &actor, &secret, &token)).await?;
@@ -219,15 +221,16 @@ async fn logout(
         None => None,
     };
     let mut ending: Vec<Id> = by_token.into_iter().collect();
-    ending.extend(caller.as_ref().map(|caller| caller.session_id.clone()));
+    ending.extend(caller.as_ref().and_then(|caller| caller.session().ok().cloned()));
     ending.dedup();
     if ending.is_empty() {
         return Err(refused.unwrap_or_else(refresh_refused));
     }
+    let address = client_address(&req).to_string();
     app.db
         .write(move |tx| {
             for session in &ending {
-                log_out(tx, session, &request_id)?;
+                log_out(tx, session, &request_id, &address)?;
             }
             Ok(())
         })
@@ -298,7 +301,7 @@ async fn list_sessions(app: State, caller: Caller, query: Query<PageQuery>, req:
     let public_url = app.config.public_url.clone();
     let (data, page) = app
         .db
-        .read(move |conn| sessions::list(conn, &caller.id, &caller.session_id, &query, &start))
+        .read(move |conn| sessions::list(conn, &caller.id, caller.session()?, &query, &start))
         .await?;
     let link = page.link(&public_url, &req);
     Ok(Answer::ok(&SessionPage { data, page })?.maybe_header("Link", link))
@@ -315,7 +318,7 @@ async fn list_sessions(app: State, caller: Caller, query: Query<PageQuery>, req:
 async fn end_other_sessions(app: State, caller: Caller) -> Result<Answer> {
     app.db
         .write(move |tx| {
-            let ended = sessions::end_all(tx, &caller.id, Some(&caller.session_id))?;
+            let ended = sessions::end_all(tx, &caller.id, Some(caller.session()?))?;
             let data = json!({ "sessions": ended });
             audit::record(tx, &Actor::from(&caller), "session.revoke", "editor", &caller.id, data)
         })
@@ -394,12 +397,13 @@ fn origin(req: &HttpRequest) -> Origin {
     }
 }
 
-fn actor_of(account: &Account, request_id: &RequestId) -> Actor {
+fn actor_of(account: &Account, request_id: &RequestId, address: &str) -> Actor {
     Actor {
         kind: "editor",
         id: Some(account.id.clone()),
         name: account.name.clone(),
         request_id: request_id.0.clone(),
+        address: address.to_owned(),
     }
 }
 
@@ -453,7 +457,7 @@ fn rotate(tx: &mut Tx<'_>, actor: &Actor, secret: &[u8], token: &str) -> Result<
     Ok(rotation)
 }
 
-fn log_out(tx: &mut Tx<'_>, session: &Id, request_id: &RequestId) -> Result<()> {
+fn log_out(tx: &mut Tx<'_>, session: &Id, request_id: &RequestId, address: &str) -> Result<()> {
     if !sessions::end(tx, session)? {
         return Ok(());
     }
@@ -462,7 +466,7 @@ fn log_out(tx: &mut Tx<'_>, session: &Id, request_id: &RequestId) -> Result<()> 
         .filter(schema::sessions::id.eq(session))
         .select(schema::editors::all_columns)
         .first(tx.conn)?;
-    let actor = actor_of(&account, request_id);
+    let actor = actor_of(&account, request_id, address);
     audit::record(tx, &actor, "auth.logout", "session", session, json!({}))
 }
 
@@ -483,9 +487,9 @@ fn set_password(tx: &mut Tx<'_>, caller: &Caller, epoch: i64, hash: &str) -> Res
         .get_result(tx.conn)
         .optional()?;
     let account = account.ok_or_else(wrong_password)?;
-    let opened = sessions::renew(tx, &caller.session_id)?
+    let opened = sessions::renew(tx, caller.session()?)?
         .ok_or_else(|| unauthenticated(Code::Unauthenticated, "The session has ended: sign in again."))?;
-    let ended = sessions::end_all(tx, &caller.id, Some(&caller.session_id))?;
+    let ended = sessions::end_all(tx, &caller.id, Some(caller.session()?))?;
     let data = json!({ "sessions_ended": ended });
     audit::record(
         tx,

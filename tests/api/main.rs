@@ -13,6 +13,7 @@
 
 mod support;
 
+mod api_keys;
 mod articles;
 mod auth;
 mod bad_input;

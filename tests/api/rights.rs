@@ -28,6 +28,12 @@ management createEditor         own      401 403 403 201
 management getEditor            own      401 403 403 200
 management updateEditor         own      401 403 403 200
 management deleteEditor         own      401 403 403 204
+management listApiKeys          own      401 200 200 200
+management createApiKey         own      401 201 201 201
+management getApiKey            own      401 200 200 200
+management getApiKey            others   401 404 404 200
+management revokeApiKey         own      401 204 204 204
+management revokeApiKey         others   401 404 404 204
 management getSiteSettings      own      401 403 403 200
 management updateSiteSettings   own      401 403 403 200
 management listSections         own      401 200 200 200
@@ -255,6 +261,17 @@ async fn account(desk: &Desk, role: &str) -> Reply {
     desk.as_admin().post("/editors", new).await.is(201)
 }
 
+/// A key of the caller's own, or another writer's.
+async fn api_key(desk: &Desk, role: &str, whose: &str) -> Reply {
+    let owner = match (whose, role) {
+        ("others", _) => desk.as_other_writer(),
+        (_, "nobody") => desk.as_writer(),
+        (_, role) => staff(desk, role),
+    };
+    let new = json!({ "name": "Máy", "scopes": ["articles:read"] });
+    owner.post("/api-keys", new).await.is(201)
+}
+
 /// A section, tag or author; a live story uses it when readers are to see it.
 async fn named(desk: &Desk, kind: &str, whose: &str) -> Reply {
     let item = desk.named(kind, "Tên").await;
@@ -292,6 +309,7 @@ async fn ask(desk: &Desk, row: &Row, role: &str) -> Ask {
         "images" => Some(image(desk, row.whose).await),
         "feedback" => Some(feedback(desk).await),
         "editors" => Some(account(desk, "writer").await),
+        "api-keys" => Some(api_key(desk, role, row.whose).await),
         "auth" => Some(desk.as_admin().get("/auth/sessions").await),
         kind => Some(named(desk, kind, row.whose).await),
     };
@@ -338,6 +356,7 @@ async fn body(desk: &Desk, row: &Row) -> Option<Value> {
         "refresh" => json!({ "refresh_token": "ndr_unknown" }),
         "changePassword" => json!({ "current_password": PASSWORD, "new_password": "bai tho Duong doi thu hai" }),
         "createEditor" => json!({ "email": "moi@example.vn", "name": "Mới", "role": "writer", "password": PASSWORD }),
+        "createApiKey" => json!({ "name": "Máy", "scopes": ["articles:read"] }),
         "createArticle" => json!({ "title": "Bài" }),
         "createSection" | "createTag" | "createAuthor" => json!({ "name": "Tên" }),
         "createCaption" => json!({
