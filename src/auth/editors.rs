@@ -661,6 +661,15 @@ fn refuse_last_admin(conn: &mut Conn, id: &Id) -> Result<()> {
     ))
 }
 
+/// How many admins can sign in.
+pub fn working_admins(conn: &mut Conn) -> Result<i64> {
+    Ok(editors::table
+        .filter(editors::role.eq(Role::Admin.as_str()))
+        .filter(editors::disabled.eq(false))
+        .count()
+        .get_result(conn)?)
+}
+
 /// What an editor owns or made: some of it, to show.
 fn used_in(conn: &mut Conn, id: &Id) -> Result<Vec<UsedBy>> {
     const SHOWN: i64 = 10;

@@ -15,6 +15,7 @@ mod support;
 
 mod api_keys;
 mod articles;
+mod audit;
 mod auth;
 mod bad_input;
 mod body;

@@ -94,6 +94,7 @@ management updateImage          placed   401 403 200 200
 management deleteImage          own      401 204 204 204
 management deleteImage          others   401 403 204 204
 management deleteImage          placed   401 403 409 409
+management listAudit              own      401 403 403 200
 management listFeedback         own      401 403 200 200
 management exportFeedback       own      401 403 200 200
 management getFeedback          own      401 403 200 200
