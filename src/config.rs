@@ -68,7 +68,7 @@ pub struct Config {
     /// `SMTP_URL`: the mail server, with its password; no mail is sent without.
     pub smtp_url: Option<Secret>,
     /// `MAIL_FROM`: who mail comes from.
-    pub mail_from: Option<Mailbox>,
+    pub mail_from: Mailbox,
     /// `MAIL_RETRY_SECONDS`: the waits between tries of a mail, in seconds.
     pub mail_retry_seconds: Vec<u32>,
     /// `LOG`: what is logged, such as `info` or `newsdesk=debug`.
@@ -147,9 +147,10 @@ impl Config {
         if cache_mib > 1024 * 1024 {
             errors.push("CACHE_MIB must be a number of mebibytes from 0 to 1048576".into());
         }
-        let (smtp_url, mail_from) = mail(&text("SMTP_URL", ""), &text("MAIL_FROM", ""), &mut errors);
-        let mail_retry_seconds = seconds(&text("MAIL_RETRY_SECONDS", "60,300,1800,7200,28800"), &mut errors);
         let site_name = text("SITE_NAME", "newsdesk");
+        let smtp_url = smtp_url(&text("SMTP_URL", ""), &mut errors);
+        let mail_from = mail_from(&text("MAIL_FROM", ""), &site_name, &site_url, &mut errors);
+        let mail_retry_seconds = seconds(&text("MAIL_RETRY_SECONDS", "60,300,1800,7200,28800"), &mut errors);
         let media_url = text("MEDIA_URL", "file://data/media");
         let log = text("LOG", "info");
 
@@ -183,22 +184,32 @@ impl Config {
     }
 }
 
-/// The mail server and the sender, which are needed together. What is wrong is told without the address: it may hold
-/// a password.
-fn mail(smtp_url: &str, from: &str, errors: &mut Vec<String>) -> (Option<Secret>, Option<Mailbox>) {
-    let sender: Option<Mailbox> = from.parse().ok();
-    if sender.is_none() && !from.is_empty() {
-        errors.push("MAIL_FROM must be written News <news@example.vn>".into());
-    } else if sender.is_none() && !smtp_url.is_empty() {
-        errors.push("MAIL_FROM is needed with SMTP_URL: write News <news@example.vn>".into());
+/// The mail server. What is wrong is told without the address: it may hold a password.
+fn smtp_url(text: &str, errors: &mut Vec<String>) -> Option<Secret> {
+    if text.is_empty() {
+        return None;
     }
-    if smtp_url.is_empty() {
-        return (None, sender);
-    }
-    if crate::mail::Mailer::check(smtp_url).is_err() {
+    if crate::mail::Mailer::check(text).is_err() {
         errors.push("SMTP_URL must be an address such as smtps://user:password@mail.example.vn".into());
     }
-    (Some(Secret(smtp_url.as_bytes().to_vec())), sender)
+    Some(Secret(text.as_bytes().to_vec()))
+}
+
+/// Who mail comes from; when nobody is set, the site itself, from an address that nobody reads.
+fn mail_from(text: &str, site_name: &str, site_url: &str, errors: &mut Vec<String>) -> Mailbox {
+    let host = url::Url::parse(site_url)
+        .ok()
+        .and_then(|url| url.host_str().map(str::to_owned));
+    let address = |host: &str| lettre::Address::new("no-reply", host).ok();
+    let local = || Mailbox::new(None, lettre::Address::new_dangerous("no-reply", "localhost"));
+    if text.is_empty() {
+        let site = host.and_then(|host| address(&host));
+        return site.map_or_else(local, |address| Mailbox::new(Some(site_name.to_owned()), address));
+    }
+    text.parse().unwrap_or_else(|_| {
+        errors.push("MAIL_FROM must be written News <news@example.vn>".into());
+        local()
+    })
 }
 
 /// Waits in seconds, joined by commas.

@@ -16,13 +16,23 @@ const EVERY: Duration = Duration::from_secs(600);
 /// Rows that one write removes, so that others are not kept waiting.
 const PIECE: i64 = 500;
 
+/// How long mail that is being sent has to end at a stop.
+const LAST_MAILS: Duration = Duration::from_secs(10);
+
 /// The running jobs.
-pub struct Jobs(Vec<JoinHandle<()>>);
+pub struct Jobs {
+    sending: JoinHandle<()>,
+    others: Vec<JoinHandle<()>>,
+}
 
 impl Jobs {
-    /// Ends them.
-    pub async fn stop(self) {
-        for job in self.0 {
+    /// Ends them; what is being sent gets a little time.
+    pub async fn stop(mut self) {
+        if tokio::time::timeout(LAST_MAILS, &mut self.sending).await.is_err() {
+            tracing::warn!("mail that was being sent is cut off; it is sent again after the next start");
+            self.others.push(self.sending);
+        }
+        for job in self.others {
             job.abort();
             // Aborting is the expected end.
             let _ = job.await;
@@ -32,14 +42,16 @@ impl Jobs {
 
 /// Starts the jobs on the current runtime.
 pub fn start(app: State) -> Jobs {
-    Jobs(vec![
-        tokio::task::spawn(changes::follow::follow(app.clone())),
-        tokio::task::spawn(crate::outbox::run(app.clone())),
-        tokio::task::spawn(audit::chain::run(app.clone())),
-        tokio::task::spawn(count_views(app.clone())),
-        tokio::task::spawn(search::fill(app.clone())),
-        tokio::task::spawn(forget(app)),
-    ])
+    Jobs {
+        sending: tokio::task::spawn(crate::outbox::run(app.clone())),
+        others: vec![
+            tokio::task::spawn(changes::follow::follow(app.clone())),
+            tokio::task::spawn(audit::chain::run(app.clone())),
+            tokio::task::spawn(count_views(app.clone())),
+            tokio::task::spawn(search::fill(app.clone())),
+            tokio::task::spawn(forget(app)),
+        ],
+    }
 }
 
 /// How often views are written: what a crash loses.

@@ -42,7 +42,7 @@ impl Mailer {
 
     /// The mailer of the settings; none without `SMTP_URL`.
     pub fn open(config: &Config) -> Result<Option<Self>, String> {
-        let (Some(url), Some(from)) = (&config.smtp_url, &config.mail_from) else {
+        let Some(url) = &config.smtp_url else {
             return Ok(None);
         };
         let wrong = "SMTP_URL cannot be used";
@@ -50,7 +50,7 @@ impl Mailer {
         let builder = Transport::from_url(url).map_err(|_| wrong)?;
         Ok(Some(Self {
             transport: builder.timeout(Some(COMMAND)).build(),
-            from: from.clone(),
+            from: config.mail_from.clone(),
         }))
     }
 

@@ -53,11 +53,12 @@ pub fn queue(tx: &mut Tx<'_>, kind: &str, payload: &str, dedupe: &str) -> Result
     insert_once(tx.conn, statement, &values)
 }
 
-/// Sends for as long as the program runs. A slow mail keeps its own place, not those of others; the tries end with this
-/// future, and their rows are taken again after their leases.
+/// Sends until the program is asked to stop, and then ends once the running tries have. A slow mail keeps its own place,
+/// not those of others. Tries that are cut off are taken again after their leases.
 pub async fn run(app: State) {
     let mut tries = JoinSet::new();
-    loop {
+    let mut stopping = app.stopping.subscribe();
+    while !*stopping.borrow() {
         while tries.try_join_next().is_some() {}
         let free = AT_ONCE.saturating_sub(tries.len());
         let found = if free == 0 {
@@ -71,9 +72,16 @@ pub async fn run(app: State) {
         tokio::select! {
             Some(_) = tries.join_next() => {}
             () = app.outbox.notified() => {}
+            _ = stopping.changed() => {}
             () = tokio::time::sleep(EVERY) => {}
         }
     }
+    while tries.join_next().await.is_some() {}
+}
+
+/// What can be sent here: mail waits until it is set up, on an instance that has it.
+fn sendable(app: &App) -> &'static [&'static str] {
+    if app.mail.is_some() { &[share::KIND] } else { &[] }
 }
 
 /// Starts the tries of up to `free` rows; how many they are.
@@ -96,26 +104,28 @@ async fn begin(app: &State, tries: &mut JoinSet<()>, free: usize) -> usize {
 
 async fn take(app: &App, free: usize) -> Result<Vec<Row>> {
     let now = crate::types::Time::now();
+    let kinds = sendable(app);
     let waiting: i64 = app
         .db
         .read(move |conn| {
             let due = outbox::table.filter(outbox::done_ms.is_null().and(outbox::due_ms.le(now.ms())));
-            Ok(due.filter(outbox::lease_ms.le(now.ms())).count().get_result(conn)?)
+            let due = due.filter(outbox::lease_ms.le(now.ms()).and(outbox::kind.eq_any(kinds)));
+            Ok(due.count().get_result(conn)?)
         })
         .await?;
     // An idle instance must not write.
     if waiting == 0 {
         Ok(Vec::new())
     } else {
-        app.db.write(move |tx| claim(tx, free)).await
+        app.db.write(move |tx| claim(tx, kinds, free)).await
     }
 }
 
-fn claim(tx: &mut Tx<'_>, free: usize) -> Result<Vec<Row>> {
+fn claim(tx: &mut Tx<'_>, kinds: &[&str], free: usize) -> Result<Vec<Row>> {
     let now = tx.now.ms();
     let rows: Vec<Row> = outbox::table
         .filter(outbox::done_ms.is_null().and(outbox::due_ms.le(now)))
-        .filter(outbox::lease_ms.le(now))
+        .filter(outbox::lease_ms.le(now).and(outbox::kind.eq_any(kinds)))
         .order((outbox::due_ms, outbox::id))
         .select((
             outbox::id,

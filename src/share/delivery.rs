@@ -97,16 +97,31 @@ async fn share_article(
     body.expect(&["application/json"], "Accept")?;
     let bytes = body.bytes(BODY_LIMIT).await?;
     let input = checked(json::parse(&bytes)?)?;
-    if app.mail.is_none() {
-        return Err(Problem::new(Code::MailUnavailable, "This site sends no mail."));
+    let mail = app.mail.is_some();
+    if mail {
+        // Counted after the checks, so that a typing error does not use up a reader's mails.
+        app.limits.share(address)?;
     }
-    app.limits.share(address)?;
     let once = idempotency.of_anyone(&hash(&bytes));
-    let answer = write_once(&app, once, move |tx| queue(tx, &article, &input)).await?;
+    let answer = write_once(&app, once, move |tx| {
+        if mail {
+            queue(tx, &article, &input)
+        } else {
+            Err(unavailable())
+        }
+    })
+    .await?;
     app.outbox.notify_one();
     Ok(answer)
 }
 
+/// Mail does not appear by itself: an hour is the politest time there is.
+fn unavailable() -> Problem {
+    Problem::new(Code::MailUnavailable, "This site sends no mail: do not offer the form.").header("Retry-After", "3600")
+}
+
+/// A recipient who has opted out is counted and queued like any other, so that the answer's time tells nothing; the
+/// sending drops them.
 fn queue(tx: &mut Tx<'_>, article: &PathRef, input: &ShareCreate) -> Result<Answer> {
     let story = live_article(tx.conn, article)?;
     let secret = store::made_secret(tx)?;
@@ -116,7 +131,7 @@ fn queue(tx: &mut Tx<'_>, article: &PathRef, input: &ShareCreate) -> Result<Answ
         recipients.insert(store::hmac(&secret, "address", &email_key(recipient))?, recipient);
     }
     for (hmac, recipient) in recipients {
-        if store::opted_out(tx.conn, &hmac)? || !store::count_one(tx, &hmac)? {
+        if !store::count_one(tx, &hmac)? {
             continue;
         }
         let share = Share {
@@ -210,9 +225,15 @@ fn page(words: &str, rest: &str) -> HttpResponse {
         .insert_header(("Cache-Control", "private, no-store"))
         .insert_header(("Referrer-Policy", "no-referrer"))
         .insert_header(("X-Robots-Tag", "noindex"))
+        .insert_header((
+            "Content-Security-Policy",
+            "default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+        ))
         .body(format!(
-            "<!doctype html><meta charset=\"utf-8\"><title>newsdesk</title><p>{}</p>{rest}",
-            escaped(words)
+            "<!doctype html><html lang=\"vi\"><head><meta charset=\"utf-8\">\
+             <meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title></head>\
+             <body><main><h1>{title}</h1>{rest}</main></body></html>",
+            title = escaped(words)
         ))
 }
 

@@ -8,6 +8,7 @@ use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
 use lettre::{Address, Message};
 use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
 
 use crate::app::State;
 use crate::articles::listing::summaries;
@@ -116,6 +117,8 @@ fn message(
     let reply_to = Mailbox::new(Some(share.sender_name.clone()), share.sender_email.parse::<Address>()?);
     let list = HeaderName::new_from_ascii_str("List-Unsubscribe");
     let one_click = HeaderName::new_from_ascii_str("List-Unsubscribe-Post");
+    // RFC 3834: no holiday notice shall answer this.
+    let automatic = HeaderName::new_from_ascii_str("Auto-Submitted");
     let message = Message::builder()
         .from(mailer.from.clone())
         .reply_to(reply_to)
@@ -123,6 +126,7 @@ fn message(
         .subject(words.subject())
         .message_id(Some(format!("<{}@{}>", row.id, mailer.from.email.domain())))
         .raw_header(HeaderValue::new(list, format!("<{opt_out}>")))
+        .raw_header(HeaderValue::new(automatic, "auto-generated".into()))
         .raw_header(HeaderValue::new(one_click, "List-Unsubscribe=One-Click".into()))
         .multipart(MultiPart::alternative_plain_html(words.text(), words.html()))?;
     Ok(message)
@@ -136,5 +140,6 @@ fn token(secret: &str, hmac: &str) -> Result<String> {
 /// The address's HMAC in a token of ours.
 fn opened(secret: &str, token: &str) -> Result<Option<String>> {
     let Some(hmac) = token.get(..64) else { return Ok(None) };
-    Ok((self::token(secret, hmac)? == token).then(|| hmac.to_owned()))
+    let ours = self::token(secret, hmac)?;
+    Ok(bool::from(ours.as_bytes().ct_eq(token.as_bytes())).then(|| hmac.to_owned()))
 }

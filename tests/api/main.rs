@@ -33,6 +33,7 @@ mod problems;
 mod related;
 mod rights;
 mod search;
+mod share;
 mod site;
 mod taxonomy;
 mod tokens;

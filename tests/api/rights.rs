@@ -121,6 +121,10 @@ delivery   getJsonFeed          live     200 200 200 200
 delivery   getSitemap           live     200 200 200 200
 delivery   getSitemapPage       live     200 200 200 200
 delivery   getNewsSitemap       live     200 200 200 200
+delivery   shareArticle         live     503 503 503 503
+delivery   shareArticle         own      404 404 404 404
+delivery   showOptOut           live     404 404 404 404
+delivery   optOut               live     404 404 404 404
 delivery   listSections         live     200 200 200 200
 delivery   getSection           live     200 200 200 200
 delivery   getSection           own      404 404 404 404
@@ -304,7 +308,9 @@ async fn ask(desk: &Desk, row: &Row, role: &str) -> Ask {
         session = newest.text("/data/0/id");
     }
     let object = match room {
-        _ if !path.contains('{') || path.starts_with("/media/") || path.starts_with("/sitemap") => None,
+        _ if !path.contains('{') || path.starts_with("/media/") || path.starts_with("/sitemap") || room == "shares" => {
+            None
+        }
         "articles" => Some(article(desk, row.whose).await),
         "captions" => Some(caption(desk, row.whose).await),
         "images" => Some(image(desk, row.whose).await),
@@ -315,6 +321,8 @@ async fn ask(desk: &Desk, row: &Row, role: &str) -> Ask {
         kind => Some(named(desk, kind, row.whose).await),
     };
     let name = match (&object, id) {
+        // A link that nobody has sealed.
+        (None, "showOptOut" | "optOut") => "0".repeat(96),
         (None, _) => String::new(),
         (Some(_), "endSession") if row.whose == "own" && role != "nobody" => session,
         (Some(sessions), "endSession") => sessions.text("/data/0/id"),
@@ -373,6 +381,9 @@ async fn body(desk: &Desk, row: &Row) -> Option<Value> {
         "replyToFeedback" => json!({ "message": "Cảm ơn." }),
         "exportPersonalData" | "erasePersonalData" => json!({ "email": "an@example.vn" }),
         "sendFeedback" => message("Chào"),
+        "shareArticle" => {
+            json!({ "sender": { "name": "An", "email": "an@example.vn" }, "recipients": ["b@example.vn"] })
+        }
         _ => return None,
     })
 }
