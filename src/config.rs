@@ -45,6 +45,8 @@ pub struct Config {
     pub site_url: String,
     /// `ARTICLE_URL`: template of a story's address on the front end.
     pub article_url: String,
+    /// `ADMIN_URL`: the newsroom's own front end, where mailed links lead, without a slash at the end.
+    pub admin_url: String,
     /// `SITE_NAME`: the first name of the site; later it is changed over the API.
     pub site_name: String,
     /// `LANGUAGES`: the languages of the site; the first is the default.
@@ -108,6 +110,11 @@ impl Config {
         let site_url = address("SITE_URL", &text("SITE_URL", "http://localhost:3000"), &mut errors);
         let media_public_url = address("MEDIA_PUBLIC_URL", &text("MEDIA_PUBLIC_URL", ""), &mut errors);
 
+        let admin_url = address(
+            "ADMIN_URL",
+            &text("ADMIN_URL", &format!("{site_url}/admin")),
+            &mut errors,
+        );
         let article_url = text("ARTICLE_URL", "{site}/{section}/{slug}");
         if !(article_url.contains("{slug}") || article_url.contains("{id}")) {
             errors.push("ARTICLE_URL must contain {slug} or {id}".into());
@@ -163,6 +170,7 @@ impl Config {
                 public_url,
                 site_url,
                 article_url,
+                admin_url,
                 site_name,
                 languages,
                 time_zone,

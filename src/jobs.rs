@@ -6,6 +6,7 @@ use diesel::prelude::*;
 use tokio::task::JoinHandle;
 
 use crate::app::State;
+use crate::auth::links;
 use crate::db::{Conn, Tx};
 use crate::error::Result;
 use crate::schema::{idempotency, sessions};
@@ -112,6 +113,7 @@ async fn retention(app: &State) -> Result<()> {
 
 fn forget_piece(tx: &mut Tx<'_>) -> Result<i64> {
     let old_keys = tx.now.plus_seconds(-24 * 3600);
+    links::forget_expired(tx)?;
     let keys = forget_idempotency(tx.conn, old_keys.ms())?;
     let ended: Vec<String> = sessions::table
         .filter(sessions::expires_ms.lt(tx.now.ms()))

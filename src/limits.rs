@@ -74,6 +74,8 @@ pub struct Limits {
     delivery: Limit<IpAddr>,
     login_address: Limit<IpAddr>,
     login_account: Limit<String>,
+    reset_account: Limit<String>,
+    second_factor: Limit<Id>,
     feedback: Limit<IpAddr>,
     feedback_day: Limit<IpAddr>,
     share: Limit<IpAddr>,
@@ -89,6 +91,9 @@ impl Limits {
             login_address: Limit::new("login-address", 30, 60),
             // Ten at once, then one a minute.
             login_account: Limit::new("login-account", 10, 600),
+            reset_account: Limit::new("password-resets", 5, 3600),
+            // A code is one of a million, and three are good at a time.
+            second_factor: Limit::new("second-factor", 10, 3600),
             feedback: Limit::new("feedback", 5, 600),
             feedback_day: Limit::new("feedback-day", 30, 86_400),
             share: Limit::new("shares", 5, 3600),
@@ -127,6 +132,20 @@ impl Limits {
         self.login_account.check(&email_key.to_owned())
     }
 
+    /// A wish for a new password, also for accounts that do not exist. It holds with `RATE_LIMITS=off` too, like the one
+    /// of logins: nobody's mailbox shall be filled.
+    pub fn reset(&self, ip: IpAddr, email_key: &str) -> Result<()> {
+        if self.on {
+            self.login_address.check(&network(ip))?;
+        }
+        self.reset_account.check(&email_key.to_owned())
+    }
+
+    /// A code of a second factor, after the right password. It always holds: whoever has the password must not guess on.
+    pub fn second_factor(&self, editor: &Id) -> Result<()> {
+        self.second_factor.check(editor)
+    }
+
     /// A message from a reader.
     pub fn feedback(&self, ip: IpAddr) -> Result<()> {
         if self.on {
@@ -151,6 +170,8 @@ impl Limits {
         self.delivery.sweep();
         self.login_address.sweep();
         self.login_account.sweep();
+        self.reset_account.sweep();
+        self.second_factor.sweep();
         self.feedback.sweep();
         self.feedback_day.sweep();
         self.share.sweep();

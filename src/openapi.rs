@@ -444,6 +444,9 @@ pub const OPEN: &[&str] = &[
     "/management/v1/auth/login",
     "/management/v1/auth/refresh",
     "/management/v1/auth/logout",
+    "/management/v1/auth/password-resets",
+    "/management/v1/auth/password-resets/confirm",
+    "/management/v1/auth/invitations/accept",
 ];
 
 /// Delivery answers that are for one reader or for one moment, and have no validators.

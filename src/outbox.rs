@@ -9,6 +9,7 @@ use diesel::prelude::*;
 use tokio::task::JoinSet;
 
 use crate::app::{App, State};
+use crate::auth::links;
 use crate::db::{Tx, Value, insert_once};
 use crate::error::Result;
 use crate::mail::Sent;
@@ -81,7 +82,11 @@ pub async fn run(app: State) {
 
 /// What can be sent here: mail waits until it is set up, on an instance that has it.
 fn sendable(app: &App) -> &'static [&'static str] {
-    if app.mail.is_some() { &[share::KIND] } else { &[] }
+    if app.mail.is_some() {
+        &[share::KIND, links::RESET, links::INVITATION]
+    } else {
+        &[]
+    }
 }
 
 /// Starts the tries of up to `free` rows; how many they are.
@@ -187,6 +192,7 @@ async fn attempt(app: &State, row: Row) {
 async fn deliver(app: &State, row: &Row) -> Result<Sent> {
     match row.kind.as_str() {
         share::KIND => share::send(app, row).await,
+        links::RESET | links::INVITATION => links::send(app, row).await,
         _ => Ok(Sent::Later("this version does not know the kind".into())),
     }
 }

@@ -30,6 +30,9 @@ diesel::table! {
         created_ms -> BigInt,
         updated_ms -> BigInt,
         version -> BigInt,
+        totp -> Nullable<Text>,
+        totp_on -> Bool,
+        totp_step -> BigInt,
     }
 }
 
@@ -475,3 +478,24 @@ diesel::table! {
         hash -> Text,
     }
 }
+
+diesel::table! {
+    one_time_tokens (hash) {
+        hash -> Text,
+        kind -> Text,
+        editor_id -> Text,
+        email_key -> Text,
+        auth_epoch -> BigInt,
+        expires_ms -> BigInt,
+        used_ms -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    recovery_codes (hash) {
+        hash -> Text,
+        editor_id -> Text,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(one_time_tokens, editors);

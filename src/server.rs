@@ -46,6 +46,8 @@ pub fn api(config: &mut ServiceConfig<'_>) {
             scope("/management/v1")
                 .wrap(from_fn(signed_in))
                 .configure(auth::management::mount)
+                .configure(auth::links::mount)
+                .configure(auth::totp::mount)
                 .configure(auth::editors::mount)
                 .configure(auth::api_keys::mount)
                 .configure(articles::management::mount)

@@ -2,11 +2,13 @@
 
 pub mod api_keys;
 pub mod editors;
+pub mod links;
 pub mod management;
 pub mod passwords;
 pub mod scopes;
 pub mod sessions;
 pub mod tokens;
+pub mod totp;
 
 use std::future::Future;
 use std::net::IpAddr;

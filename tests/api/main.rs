@@ -29,6 +29,7 @@ mod feeds;
 mod images;
 mod lists;
 mod operation;
+mod people;
 mod problems;
 mod related;
 mod rights;

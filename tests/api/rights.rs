@@ -23,6 +23,14 @@ management listSessions         own      401 200 200 200
 management endOtherSessions     own      401 204 204 204
 management endSession           own      401 204 204 204
 management endSession           others   401 404 404 404
+management requestPasswordReset own      503 503 503 503
+management confirmPasswordReset own      422 422 422 422
+management acceptInvitation     own      422 422 422 422
+management startTotp            own      401 200 200 200
+management confirmTotp          own      401 409 409 409
+management disableTotp          own      401 409 409 409
+management inviteEditor         own      401 403 403 409
+management removeTotp           own      401 403 403 409
 management listEditors          own      401 403 403 200
 management createEditor         own      401 403 403 201
 management getEditor            own      401 403 403 200
@@ -204,7 +212,15 @@ fn only_signing_in_is_open_under_management() {
         .map(|operation| operation.id.as_str())
         .collect();
     open.sort_unstable();
-    assert_eq!(open, ["login", "logout", "refresh"]);
+    let without_token = [
+        "acceptInvitation",
+        "confirmPasswordReset",
+        "login",
+        "logout",
+        "refresh",
+        "requestPasswordReset",
+    ];
+    assert_eq!(open, without_token);
 }
 
 /// A picture nobody has uploaded yet.
@@ -363,6 +379,13 @@ async fn body(desk: &Desk, row: &Row) -> Option<Value> {
     Some(match row.operation.id.as_str() {
         "login" => json!({ "email": account(desk, "writer").await.text("/email"), "password": PASSWORD }),
         "refresh" => json!({ "refresh_token": "ndr_unknown" }),
+        "requestPasswordReset" => json!({ "email": "writer@example.vn" }),
+        "confirmPasswordReset" | "acceptInvitation" => {
+            json!({ "token": "ndo_x", "password": "bai tho Duong doi thu hai" })
+        }
+        "startTotp" => json!({ "password": PASSWORD }),
+        "confirmTotp" => json!({ "code": "123456" }),
+        "disableTotp" => json!({ "password": PASSWORD, "code": "123456" }),
         "changePassword" => json!({ "current_password": PASSWORD, "new_password": "bai tho Duong doi thu hai" }),
         "createEditor" => json!({ "email": "moi@example.vn", "name": "Mới", "role": "writer", "password": PASSWORD }),
         "createApiKey" => json!({ "name": "Máy", "scopes": ["articles:read"] }),

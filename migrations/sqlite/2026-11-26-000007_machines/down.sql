@@ -1,3 +1,8 @@
+DROP TABLE recovery_codes;
+ALTER TABLE editors DROP COLUMN totp_step;
+ALTER TABLE editors DROP COLUMN totp_on;
+ALTER TABLE editors DROP COLUMN totp;
+DROP TABLE one_time_tokens;
 DROP TABLE audit_anchors;
 DELETE FROM counters WHERE name = 'audit_chain';
 DROP INDEX audit_of_target_id;

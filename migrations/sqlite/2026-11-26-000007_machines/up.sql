@@ -29,3 +29,27 @@ CREATE TABLE audit_anchors (
     chain_no BIGINT PRIMARY KEY NOT NULL,
     hash TEXT NOT NULL
 );
+
+-- Links by mail that set a password once. A link dies with what it vouched for: the address, and the account's epoch.
+CREATE TABLE one_time_tokens (
+    hash TEXT PRIMARY KEY NOT NULL,
+    kind TEXT NOT NULL,
+    editor_id TEXT NOT NULL REFERENCES editors (id) ON DELETE CASCADE,
+    email_key TEXT NOT NULL,
+    auth_epoch BIGINT NOT NULL,
+    expires_ms BIGINT NOT NULL,
+    used_ms BIGINT
+);
+CREATE INDEX one_time_tokens_by_expiry ON one_time_tokens (expires_ms);
+CREATE INDEX one_time_tokens_of_editor ON one_time_tokens (editor_id);
+
+-- The second factor: its secret, whether it is on, and the last step whose code was used.
+ALTER TABLE editors ADD COLUMN totp TEXT;
+ALTER TABLE editors ADD COLUMN totp_on BOOLEAN NOT NULL DEFAULT FALSE;
+ALTER TABLE editors ADD COLUMN totp_step BIGINT NOT NULL DEFAULT 0;
+
+CREATE TABLE recovery_codes (
+    hash TEXT PRIMARY KEY NOT NULL,
+    editor_id TEXT NOT NULL REFERENCES editors (id) ON DELETE CASCADE
+);
+CREATE INDEX recovery_codes_of_editor ON recovery_codes (editor_id);
