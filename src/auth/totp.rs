@@ -128,7 +128,7 @@ async fn start_totp(app: State, caller: Caller, req: HttpRequest, body: Body) ->
             audit::record(tx, &actor, "auth.totp_start", "editor", &caller.id, json!({}))
         })
         .await?;
-    Ok(Answer::ok(&TotpSecret { secret, otpauth_url })?)
+    Answer::ok(&TotpSecret { secret, otpauth_url })
 }
 
 /// Confirm two-step sign-in.
@@ -163,7 +163,7 @@ async fn confirm_totp(app: State, caller: Caller, body: Body) -> Result<Answer> 
     app.db
         .write(move |tx| turn_on(tx, &caller, &secret, step, &kept))
         .await?;
-    Ok(Answer::ok(&RecoveryCodes { recovery_codes })?)
+    Answer::ok(&RecoveryCodes { recovery_codes })
 }
 
 /// End two-step sign-in.
