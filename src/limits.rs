@@ -177,3 +177,26 @@ impl Limits {
         self.share.sweep();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many of twenty go through.
+    fn taken(ask: impl Fn() -> Result<()>) -> usize {
+        (0..20).filter(|_| ask().is_ok()).count()
+    }
+
+    #[test]
+    fn what_guards_accounts_holds_without_the_other_limits() {
+        let limits = Limits::new(false);
+        let (editor, other) = (Id::new(), Id::new());
+        let ip = IpAddr::from([192, 0, 2, 1]);
+        assert_eq!(taken(|| limits.second_factor(&editor)), 10);
+        assert!(limits.second_factor(&other).is_ok());
+        assert_eq!(taken(|| limits.reset(ip, "an@example.vn")), 5);
+        assert!(limits.reset(ip, "binh@example.vn").is_ok());
+        assert_eq!(taken(|| limits.login(ip, "an@example.vn")), 10);
+        assert_eq!(taken(|| limits.delivery(ip)), 20);
+    }
+}

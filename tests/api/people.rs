@@ -192,6 +192,11 @@ fn the_answer_takes_as_long_whether_there_is_an_account_or_not() {
                 }
             }
         }
+        // The same work for everybody: a row for each, whatever becomes of it.
+        desk.database().execute(
+            "CREATE TABLE proof (right_number BIGINT NOT NULL); \
+             INSERT INTO proof SELECT CASE WHEN count(*) = 32 THEN 1 END FROM outbox WHERE kind = 'password_reset'",
+        );
         let [known, unknown] = fastest;
         let near = |a: Duration, b: Duration| a < b * 3 + Duration::from_millis(5);
         assert!(near(known, unknown) && near(unknown, known), "{fastest:?}");

@@ -223,6 +223,63 @@ fn only_signing_in_is_open_under_management() {
     assert_eq!(open, without_token);
 }
 
+/// The table as `docs/rights.md` has it.
+fn page() -> String {
+    let cell = |status: &u16| match status {
+        200..=299 => "yes".to_owned(),
+        other => other.to_string(),
+    };
+    let scope = |operation: &Operation| {
+        let about = operation.about["description"].as_str().unwrap_or_default();
+        match about.split_once("An API key needs the scope ") {
+            Some((_, rest)) => rest.trim_end_matches('.').to_owned(),
+            None if about.ends_with("Any API key may do this.") => "any key".into(),
+            None if operation.about["security"] == json!([]) => "open".into(),
+            None => "no key".into(),
+        }
+    };
+    let line = |row: &Row| {
+        let Row {
+            operation,
+            whose,
+            expected,
+        } = row;
+        let path = operation.path.trim_start_matches("/management/v1");
+        let cells: Vec<String> = expected.iter().map(cell).collect();
+        let (method, cells) = (&operation.method, cells.join(" | "));
+        format!("| `{method} {path}` | {whose} | {cells} | {} |\n", scope(operation))
+    };
+    let rows = table();
+    let lines = rows.iter().filter(|row| face(row.operation) == "management").map(line);
+    ABOUT.to_owned() + &lines.collect::<String>()
+}
+
+const ABOUT: &str = "# Rights
+
+Who may do what under `/management/v1`: every operation, asked by nobody, a writer, an editor and an admin, as the test
+`everybody_may_do_what_the_table_says` in `tests/api/rights.rs` asks them. The same in words is in [api.md](api.md#rights).
+
+*Whose* is whose object it is: `own` the writer's, `others` another writer's, `live` a published story of an editor's, `trashed` the
+writer's in the trash, `placed` the writer's in use. `yes` is done; 401 sign in first; 403 may not; 404 may not know of it; with any
+other number the caller may ask, but the request does not fit the object's state (409, 422) or the installation (503). The last
+column is the scope that an API key needs beside its owner's rights. Under `/delivery/v1` everybody may do everything.
+
+| Operation | Whose | Nobody | Writer | Editor | Admin | API key |
+|---|---|---|---|---|---|---|
+";
+
+/// `UPDATE_DOCS=1 cargo test --test api the_docs_have_this_table` writes the page.
+#[test]
+fn the_docs_have_this_table() {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/rights.md");
+    let page = page();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&file, &page).expect("the page is written");
+    }
+    let kept = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(kept == page, "docs/rights.md differs: UPDATE_DOCS=1 writes it anew");
+}
+
 /// A picture nobody has uploaded yet.
 fn new_png() -> Vec<u8> {
     static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(100);
