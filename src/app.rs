@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix_web::web;
 use tokio::sync::{Notify, Semaphore, watch};
 
-use crate::auth::api_keys::Known;
+use crate::auth::api_keys::GoodKeys;
 use crate::auth::passwords::Hashing;
 use crate::auth::tokens::Keys;
 use crate::cache::Cache;
@@ -32,7 +32,7 @@ pub struct App {
     /// What signs tokens.
     pub keys: Keys,
     /// API keys that were good when they were last seen.
-    pub known_keys: Known,
+    pub good_keys: GoodKeys,
     /// Rate limits.
     pub limits: Limits,
     /// Idempotency keys whose work is running here.
@@ -78,7 +78,7 @@ impl App {
         let media = MediaStore::open(&config.media_url)?;
         Ok(Self {
             keys: Keys::new(config.jwt_secret.expose()),
-            known_keys: Known::default(),
+            good_keys: GoodKeys::default(),
             limits: Limits::new(config.rate_limits),
             in_flight: InFlight::default(),
             hashing: Hashing::new(cores),

@@ -403,9 +403,9 @@ pub fn in_headers(headers: &HeaderMap) -> Option<&str> {
 /// Hashes of keys that were good when they were last looked up: whoever comes with another has to wait like anybody
 /// else whose requests need the database.
 #[derive(Debug, Default)]
-pub struct Known(Mutex<HashSet<String>>);
+pub struct GoodKeys(Mutex<HashSet<String>>);
 
-impl Known {
+impl GoodKeys {
     fn set(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -418,16 +418,16 @@ pub async fn find(app: &App, token: &str, address: IpAddr) -> Result<Option<InUs
         return Ok(None);
     }
     let hash = hash(token.as_bytes());
-    if !app.known_keys.set().contains(&hash) {
+    if !app.good_keys.set().contains(&hash) {
         app.limits.delivery(address)?;
     }
     let wanted = hash.clone();
     let found = app.db.read(move |conn| look_up(conn, &wanted)).await?;
     let Some(found) = found else {
-        app.known_keys.set().remove(&hash);
+        app.good_keys.set().remove(&hash);
         return Ok(None);
     };
-    app.known_keys.set().insert(hash);
+    app.good_keys.set().insert(hash);
     if found.stale {
         note_use(app, found.key.id.clone()).await;
     }
