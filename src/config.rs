@@ -110,11 +110,11 @@ impl Config {
         let site_url = address("SITE_URL", &text("SITE_URL", "http://localhost:3000"), &mut errors);
         let media_public_url = address("MEDIA_PUBLIC_URL", &text("MEDIA_PUBLIC_URL", ""), &mut errors);
 
-        let admin_url = address(
-            "ADMIN_URL",
-            &text("ADMIN_URL", &format!("{site_url}/admin")),
-            &mut errors,
-        );
+        let admin_url = match text("ADMIN_URL", "") {
+            // A wrong SITE_URL is told once.
+            given if given.is_empty() => format!("{site_url}/admin"),
+            given => address("ADMIN_URL", &given, &mut errors),
+        };
         let article_url = text("ARTICLE_URL", "{site}/{section}/{slug}");
         if !(article_url.contains("{slug}") || article_url.contains("{id}")) {
             errors.push("ARTICLE_URL must contain {slug} or {id}".into());

@@ -191,6 +191,7 @@ fn a_wrong_setting_is_one_clear_line() {
         ("TIME_ZONE", "saigon"),
         ("RATE_LIMITS", "maybe"),
         ("SITE_URL", "bao.vn"),
+        ("ADMIN_URL", "bao.vn/admin"),
         ("ARTICLE_URL", "{site}"),
         ("MEDIA_URL", "ftp://x"),
         ("TRUSTED_PROXIES", "everybody"),
