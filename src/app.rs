@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix_web::web;
 use tokio::sync::{Notify, Semaphore, watch};
 
+use crate::auth::api_keys::GoodKeys;
 use crate::auth::passwords::Hashing;
 use crate::auth::tokens::Keys;
 use crate::cache::Cache;
@@ -30,6 +31,8 @@ pub struct App {
     pub media: MediaStore,
     /// What signs tokens.
     pub keys: Keys,
+    /// API keys that were good when they were last seen.
+    pub good_keys: GoodKeys,
     /// Rate limits.
     pub limits: Limits,
     /// Idempotency keys whose work is running here.
@@ -75,6 +78,7 @@ impl App {
         let media = MediaStore::open(&config.media_url)?;
         Ok(Self {
             keys: Keys::new(config.jwt_secret.expose()),
+            good_keys: GoodKeys::default(),
             limits: Limits::new(config.rate_limits),
             in_flight: InFlight::default(),
             hashing: Hashing::new(cores),

@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use crate::app::App;
 use crate::auth::{Role, editors};
 use crate::config::Config;
-use crate::{db, demo, openapi, server, telemetry};
+use crate::{db, demo, doctor, openapi, server, telemetry};
 
 /// A headless CMS for news sites.
 #[derive(Parser)]
@@ -27,6 +27,8 @@ enum Command {
     Demo,
     /// Bring the database's schema up to date.
     Migrate,
+    /// Look whether everything is sound: configuration, database, storage, integrity. Exit 1 when something is not.
+    Doctor,
     /// Work with editors' accounts.
     Editor {
         #[command(subcommand)]
@@ -94,6 +96,7 @@ fn run(command: Command) -> Result<(), String> {
             serve(config, |_| {})
         }
         Command::Demo => demo::run(),
+        Command::Doctor => doctor::run(settings(&|_| None)),
         Command::Migrate => {
             let config = settings(&|_| None)?;
             let run = db::migrate(&config.database)?;

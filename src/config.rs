@@ -47,6 +47,8 @@ pub struct Config {
     pub article_url: String,
     /// `PREVIEW_URL`: template of the address where the front end shows a preview.
     pub preview_url: String,
+    /// `ADMIN_URL`: the newsroom's own front end, where mailed links lead, without a slash at the end.
+    pub admin_url: String,
     /// `SITE_NAME`: the first name of the site; later it is changed over the API.
     pub site_name: String,
     /// `LANGUAGES`: the languages of the site; the first is the default.
@@ -112,6 +114,11 @@ impl Config {
         let site_url = address("SITE_URL", &text("SITE_URL", "http://localhost:3000"), &mut errors);
         let media_public_url = address("MEDIA_PUBLIC_URL", &text("MEDIA_PUBLIC_URL", ""), &mut errors);
 
+        let admin_url = match text("ADMIN_URL", "") {
+            // A wrong SITE_URL is told once.
+            given if given.is_empty() => format!("{site_url}/admin"),
+            given => address("ADMIN_URL", &given, &mut errors),
+        };
         let article_url = text("ARTICLE_URL", "{site}/{section}/{slug}");
         if !(article_url.contains("{slug}") || article_url.contains("{id}")) {
             errors.push("ARTICLE_URL must contain {slug} or {id}".into());
@@ -179,6 +186,7 @@ impl Config {
                 site_url,
                 article_url,
                 preview_url,
+                admin_url,
                 site_name,
                 languages,
                 time_zone,

@@ -62,6 +62,8 @@ codes! {
     InvalidHeader "invalid_header" 400 "A request header is malformed.";
     Unauthenticated "unauthenticated" 401 "Sign in first.";
     InvalidCredentials "invalid_credentials" 401 "The e-mail address or the password is wrong.";
+    TotpRequired "totp_required" 401 "A code of the authenticator app is needed, too.";
+    TotpInvalid "totp_invalid" 401 "The code of the authenticator app is not right.";
     TokenExpired "token_expired" 401 "The access token has expired.";
     InvalidRefreshToken "invalid_refresh_token" 401 "The refresh token is not valid.";
     Forbidden "forbidden" 403 "You may not do this.";
@@ -76,6 +78,8 @@ codes! {
     TranslationExists "translation_exists" 409 "This story already has an article in that language.";
     RevisionIncomplete "revision_incomplete" 409 "Something this revision needs has been deleted.";
     LeadExists "lead_exists" 409 "The article already has a lead image.";
+    AlreadyActive "already_active" 409 "The editor needs no invitation.";
+    TotpState "totp_state" 409 "Two-step sign-in is not in the state for this.";
     LastAdmin "last_admin" 409 "The last working admin has to stay.";
     NotPublishable "not_publishable" 409 "This message cannot be shown to readers.";
     FeedbackClosed "feedback_closed" 409 "This story takes no feedback.";
@@ -417,6 +421,9 @@ pub struct ProblemSchema {
     /// With 409 `article_leased`: who is editing, and until when.
     #[schema(required = false, nullable = false, value_type = Lease)]
     pub lease: Option<Lease>,
+    /// With 403 for an API key: the scope that it lacks.
+    #[schema(required = false, nullable = false, value_type = String, example = "articles:write")]
+    pub required_scope: Option<String>,
     /// With 405 and 409 `invalid_transition`: what would be allowed.
     #[schema(required = false, nullable = false, value_type = Vec<String>)]
     pub allowed: Option<Vec<String>>,

@@ -7,11 +7,12 @@ use std::sync::{Mutex, PoisonError};
 use actix_web::body::BoxBody;
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
-use actix_web::{FromRequest, HttpRequest, HttpResponse, Responder};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, Responder};
 use diesel::prelude::*;
 use serde::Serialize;
 
 use crate::app::App;
+use crate::auth::{Caller, Via};
 use crate::conditional::version_tag;
 use crate::db::{self, Tx};
 use crate::error::{Code, Problem, Result};
@@ -115,7 +116,11 @@ impl FromRequest for IdempotencyKey {
     type Future = Ready<Result<Self>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let target = format!("{} {}", req.method(), req.path());
+        let mut target = format!("{} {}", req.method(), req.path());
+        // A program's keys are its own, not those of the editor it acts for.
+        if let Some(Via::Key(key)) = req.extensions().get::<Caller>().map(|caller| &caller.via) {
+            target = format!("{target} {}", key.id);
+        }
         let mut values = req.headers().get_all("idempotency-key");
         let key = match (values.next(), values.next()) {
             (None, _) => Sent::Nothing,

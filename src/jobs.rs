@@ -6,10 +6,11 @@ use diesel::prelude::*;
 use tokio::task::JoinHandle;
 
 use crate::app::State;
+use crate::auth::links;
 use crate::db::{Conn, Tx};
 use crate::error::Result;
-use crate::schema::{audit, idempotency, sessions};
-use crate::{changes, search, views};
+use crate::schema::{idempotency, sessions};
+use crate::{audit, changes, search, views};
 
 /// How often retention looks.
 const EVERY: Duration = Duration::from_secs(600);
@@ -46,6 +47,7 @@ pub fn start(app: State) -> Jobs {
         sending: tokio::task::spawn(crate::outbox::run(app.clone())),
         others: vec![
             tokio::task::spawn(changes::follow::follow(app.clone())),
+            tokio::task::spawn(audit::chain::run(app.clone())),
             tokio::task::spawn(count_views(app.clone())),
             tokio::task::spawn(search::fill(app.clone())),
             tokio::task::spawn(crate::schedules::job::run(app.clone())),
@@ -121,6 +123,7 @@ async fn retention(app: &State) -> Result<()> {
 
 fn forget_piece(tx: &mut Tx<'_>) -> Result<i64> {
     let old_keys = tx.now.plus_seconds(-24 * 3600);
+    links::forget_expired(tx)?;
     let keys = forget_idempotency(tx.conn, old_keys.ms())?;
     let ended: Vec<String> = sessions::table
         .filter(sessions::expires_ms.lt(tx.now.ms()))
@@ -128,13 +131,8 @@ fn forget_piece(tx: &mut Tx<'_>) -> Result<i64> {
         .limit(PIECE)
         .load(tx.conn)?;
     diesel::delete(sessions::table.filter(sessions::id.eq_any(&ended))).execute(tx.conn)?;
-    let lines: Vec<String> = audit::table
-        .filter(audit::at_ms.lt(tx.now.plus_seconds(-AUDIT_SECONDS).ms()))
-        .select(audit::id)
-        .limit(PIECE)
-        .load(tx.conn)?;
-    diesel::delete(audit::table.filter(audit::id.eq_any(&lines))).execute(tx.conn)?;
-    Ok(keys.max(ended.len() as i64).max(lines.len() as i64))
+    let lines = audit::chain::forget(tx, tx.now.plus_seconds(-AUDIT_SECONDS), PIECE)?;
+    Ok(keys.max(ended.len() as i64).max(lines))
 }
 
 fn forget_idempotency(conn: &mut Conn, before_ms: i64) -> Result<i64> {

@@ -5,10 +5,12 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use actix_web::HttpRequest;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use crate::error::{Code, Problem, Result};
+use crate::request::{client_address, is_forwarded};
 use crate::types::Id;
 
 /// One limit: so many at once, refilled over so much time.
@@ -72,6 +74,8 @@ pub struct Limits {
     delivery: Limit<IpAddr>,
     login_address: Limit<IpAddr>,
     login_account: Limit<String>,
+    reset_account: Limit<String>,
+    second_factor: Limit<Id>,
     feedback: Limit<IpAddr>,
     feedback_day: Limit<IpAddr>,
     share: Limit<IpAddr>,
@@ -87,15 +91,18 @@ impl Limits {
             login_address: Limit::new("login-address", 30, 60),
             // Ten at once, then one a minute.
             login_account: Limit::new("login-account", 10, 600),
+            reset_account: Limit::new("password-resets", 5, 3600),
+            // A code is one of a million, and three are good at a time.
+            second_factor: Limit::new("second-factor", 10, 3600),
             feedback: Limit::new("feedback", 5, 600),
             feedback_day: Limit::new("feedback-day", 30, 86_400),
             share: Limit::new("shares", 5, 3600),
         }
     }
 
-    /// A management request of an editor.
-    pub fn management(&self, editor: &Id) -> Result<()> {
-        if self.on { self.management.check(editor) } else { Ok(()) }
+    /// A management request of an editor or an API key.
+    pub fn management(&self, caller: &Id) -> Result<()> {
+        if self.on { self.management.check(caller) } else { Ok(()) }
     }
 
     /// A reader's request that needs the database.
@@ -107,6 +114,15 @@ impl Limits {
         }
     }
 
+    /// The same, but for a front end that fetches for readers.
+    pub fn reads(&self, req: &HttpRequest) -> Result<()> {
+        if is_forwarded(req) {
+            Ok(())
+        } else {
+            self.delivery(client_address(req))
+        }
+    }
+
     /// A login attempt, also for accounts that do not exist. It holds with `RATE_LIMITS=off` too: a gateway cannot
     /// see which account is tried.
     pub fn login(&self, ip: IpAddr, email_key: &str) -> Result<()> {
@@ -114,6 +130,20 @@ impl Limits {
             self.login_address.check(&network(ip))?;
         }
         self.login_account.check(&email_key.to_owned())
+    }
+
+    /// A wish for a new password, also for accounts that do not exist. It holds with `RATE_LIMITS=off` too, like the one
+    /// of logins: nobody's mailbox shall be filled.
+    pub fn reset(&self, ip: IpAddr, email_key: &str) -> Result<()> {
+        if self.on {
+            self.login_address.check(&network(ip))?;
+        }
+        self.reset_account.check(&email_key.to_owned())
+    }
+
+    /// A code of a second factor, after the right password. It always holds: whoever has the password must not guess on.
+    pub fn second_factor(&self, editor: &Id) -> Result<()> {
+        self.second_factor.check(editor)
     }
 
     /// A message from a reader.
@@ -140,8 +170,33 @@ impl Limits {
         self.delivery.sweep();
         self.login_address.sweep();
         self.login_account.sweep();
+        self.reset_account.sweep();
+        self.second_factor.sweep();
         self.feedback.sweep();
         self.feedback_day.sweep();
         self.share.sweep();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many of twenty go through.
+    fn taken(ask: impl Fn() -> Result<()>) -> usize {
+        (0..20).filter(|_| ask().is_ok()).count()
+    }
+
+    #[test]
+    fn what_guards_accounts_holds_without_the_other_limits() {
+        let limits = Limits::new(false);
+        let (editor, other) = (Id::new(), Id::new());
+        let ip = IpAddr::from([192, 0, 2, 1]);
+        assert_eq!(taken(|| limits.second_factor(&editor)), 10);
+        assert!(limits.second_factor(&other).is_ok());
+        assert_eq!(taken(|| limits.reset(ip, "an@example.vn")), 5);
+        assert!(limits.reset(ip, "binh@example.vn").is_ok());
+        assert_eq!(taken(|| limits.login(ip, "an@example.vn")), 10);
+        assert_eq!(taken(|| limits.delivery(ip)), 20);
     }
 }

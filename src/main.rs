@@ -14,6 +14,7 @@ mod config;
 mod db;
 mod demo;
 mod docs;
+mod doctor;
 mod error;
 mod feedback;
 mod feeds;

@@ -12,6 +12,7 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{OpenApi as _, PartialSchema};
 use utoipa_actix_web::AppExt;
 
+use crate::auth::scopes::{self, Needs};
 use crate::error::{FieldError, ProblemSchema, UsedBy};
 use crate::{articles, docs, server};
 
@@ -28,6 +29,7 @@ struct Documents {
 
 /// An address of the API.
 struct Route {
+    path: String,
     pattern: Vec<String>,
     methods: Vec<&'static str>,
     /// The methods that have query parameters.
@@ -80,6 +82,22 @@ pub fn allowed_methods(path: &str) -> Vec<&'static str> {
         None if docs::knows(path) => vec!["GET", "HEAD", "OPTIONS"],
         None => Vec::new(),
     }
+}
+
+/// The address of an operation as the documents write it; none when there is no such operation.
+pub fn pattern_of(path: &str, method: &str) -> Option<&'static str> {
+    let found = route(path).filter(|route| route.methods.contains(&method));
+    found.map(|route| route.path.as_str())
+}
+
+/// Method and address of every operation under management.
+#[cfg(test)]
+pub fn management_operations() -> Vec<(String, String)> {
+    let document: Value = serde_json::from_str(&documents().management).unwrap_or_default();
+    let items = object(&document["paths"]);
+    items
+        .flat_map(|(path, item)| object(item).map(move |(method, _)| (method.clone(), path.clone())))
+        .collect()
 }
 
 /// Whether an operation may have query parameters; an address that is not known may have what it likes.
@@ -135,6 +153,7 @@ fn make() -> Documents {
                 .map(|(method, _)| method.clone())
                 .collect();
             routes.push(Route {
+                path: path.clone(),
                 pattern,
                 methods: methods_of(item),
                 queried,
@@ -231,7 +250,7 @@ fn face(api: &Value, name: &str) -> Value {
                 "type": "http",
                 "scheme": "bearer",
                 "bearerFormat": "JWT",
-                "description": "The `access_token` of `POST /management/v1/auth/login`."
+                "description": "The `access_token` of `POST /management/v1/auth/login`, or an API key (`ndk_…`)."
             }
         });
     }
@@ -283,6 +302,8 @@ const TAGS: &[(&str, &str)] = &[
     ),
     ("auth", "Signing in and out."),
     ("editors", "Accounts of the people in the newsroom."),
+    ("api-keys", "Keys of programs that call the API."),
+    ("audit", "Who did what to which, when and from where."),
     ("media", "Image files. Always take their addresses from JSON."),
     ("health", "For whoever runs the program."),
 ];
@@ -358,8 +379,9 @@ fn complete(operation: &mut Value, path: &str, method: &str, management: bool) {
     if guarded {
         refusals.insert(428);
     }
-    if !open && method != "get" {
+    if !open {
         refusals.insert(403);
+        say_scope(operation, path, method);
     }
     if database && method != "get" {
         refusals.insert(507);
@@ -421,6 +443,17 @@ fn take_over_parameter() -> Value {
     })
 }
 
+/// Tells which API keys may do an operation.
+fn say_scope(operation: &mut Value, path: &str, method: &str) {
+    let words = match scopes::needed(method, path) {
+        Some(Needs::Scope(scope)) => format!("An API key needs the scope `{}`.", scope.name()),
+        Some(Needs::Key) => "Any API key may do this.".to_owned(),
+        Some(Needs::Person) | None => "API keys cannot do this.".to_owned(),
+    };
+    let description = operation["description"].as_str().unwrap_or_default();
+    operation["description"] = json!(format!("{description}\n\n{words}"));
+}
+
 /// Answers with validators, which the delivery cache makes.
 fn is_cached(path: &str) -> bool {
     ["/delivery/", "/feeds/", "/sitemap"]
@@ -444,6 +477,9 @@ pub const OPEN: &[&str] = &[
     "/management/v1/auth/login",
     "/management/v1/auth/refresh",
     "/management/v1/auth/logout",
+    "/management/v1/auth/password-resets",
+    "/management/v1/auth/password-resets/confirm",
+    "/management/v1/auth/invitations/accept",
 ];
 
 /// Delivery answers that are for one reader or for one moment, and have no validators.
@@ -475,6 +511,8 @@ fn headers_of(status: u16, response: &Value, management: bool, path: &str) -> Ma
         "/Feedback",
         "/Editor",
         "CorrectionReceipt",
+        "/ApiKey",
+        "/ApiKeyCreated",
         "SiteSettings",
     ];
     match status {
@@ -509,7 +547,7 @@ fn meaning(status: u16) -> &'static str {
             "The request cannot be understood: broken JSON, an unknown or wrong query parameter, a malformed header."
         }
         401 => "There is no valid access token.",
-        403 => "The caller's role does not allow this.",
+        403 => "The caller's role, or the API key's scopes, do not allow this.",
         404 => "There is no such item, or the caller may not know of it.",
         408 => "The body came too slowly.",
         409 => "The item's state, or another request with the same `Idempotency-Key`, does not allow this now.",

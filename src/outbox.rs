@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::app::{App, State};
 use crate::articles::review::mail as review;
+use crate::auth::links;
 use crate::db::{Tx, Value, insert_once};
 use crate::error::Result;
 use crate::mail::Sent;
@@ -83,7 +84,7 @@ pub async fn run(app: State) {
 /// What can be sent here: mail waits until it is set up, on an instance that has it.
 fn sendable(app: &App) -> &'static [&'static str] {
     if app.mail.is_some() {
-        &[share::KIND, review::KIND]
+        &[share::KIND, review::KIND, links::RESET, links::INVITATION]
     } else {
         &[]
     }
@@ -193,6 +194,7 @@ async fn deliver(app: &State, row: &Row) -> Result<Sent> {
     match row.kind.as_str() {
         share::KIND => share::send(app, row).await,
         review::KIND => review::send(app, row).await,
+        links::RESET | links::INVITATION => links::send(app, row).await,
         _ => Ok(Sent::Later("this version does not know the kind".into())),
     }
 }

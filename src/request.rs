@@ -46,8 +46,27 @@ impl FromRequest for RequestId {
     }
 }
 
-/// The caller's address: the peer's, or what a trusted proxy says of it.
+/// Marks a request of a front end that fetches for readers, with the reader's address if it names one.
+#[derive(Debug, Clone, Copy)]
+pub struct Forwarded(pub Option<IpAddr>);
+
+/// Whether the request comes from such a front end.
+pub fn is_forwarded(req: &HttpRequest) -> bool {
+    req.extensions().get::<Forwarded>().is_some()
+}
+
+/// The reader that a front end names: the first address, since proxies on the way add theirs behind it.
+pub fn named_reader(headers: &header::HeaderMap) -> Option<IpAddr> {
+    let line = headers.get("x-forwarded-for")?.to_str().ok()?;
+    let ip = line.split(',').next()?.trim().parse::<IpAddr>().ok()?;
+    Some(ip.to_canonical())
+}
+
+/// The caller's address: the peer's, or what a trusted proxy or a front end with a key says of it.
 pub fn client_address(req: &HttpRequest) -> IpAddr {
+    if let Some(Forwarded(Some(reader))) = req.extensions().get::<Forwarded>() {
+        return *reader;
+    }
     match req.app_data::<web::Data<App>>() {
         Some(app) => address_behind(req.peer_addr(), req.headers(), &app.config.trusted_proxies),
         None => address_behind(req.peer_addr(), req.headers(), &BTreeSet::new()),

@@ -30,6 +30,9 @@ diesel::table! {
         created_ms -> BigInt,
         updated_ms -> BigInt,
         version -> BigInt,
+        totp -> Nullable<Text>,
+        totp_on -> Bool,
+        totp_step -> BigInt,
     }
 }
 
@@ -350,6 +353,9 @@ diesel::table! {
         target_id -> Text,
         request_id -> Text,
         data -> Text,
+        address -> Text,
+        chain_no -> Nullable<BigInt>,
+        hash -> Nullable<Text>,
     }
 }
 
@@ -514,3 +520,47 @@ diesel::allow_tables_to_appear_in_same_query!(editors, edit_leases);
 diesel::allow_tables_to_appear_in_same_query!(articles, schedules);
 diesel::allow_tables_to_appear_in_same_query!(articles, holds);
 diesel::allow_tables_to_appear_in_same_query!(images, holds);
+
+diesel::table! {
+    api_keys (id) {
+        id -> Text,
+        hash -> Text,
+        hint -> Text,
+        editor_id -> Text,
+        name -> Text,
+        scopes -> Text,
+        expires_ms -> Nullable<BigInt>,
+        used_ms -> Nullable<BigInt>,
+        created_ms -> BigInt,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(api_keys, editors);
+
+diesel::table! {
+    audit_anchors (chain_no) {
+        chain_no -> BigInt,
+        hash -> Text,
+    }
+}
+
+diesel::table! {
+    one_time_tokens (hash) {
+        hash -> Text,
+        kind -> Text,
+        editor_id -> Text,
+        email_key -> Text,
+        auth_epoch -> BigInt,
+        expires_ms -> BigInt,
+        used_ms -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    recovery_codes (hash) {
+        hash -> Text,
+        editor_id -> Text,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(one_time_tokens, editors);

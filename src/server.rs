@@ -17,15 +17,15 @@ use utoipa_actix_web::scope::scope;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::app::{App, State};
-use crate::auth::Caller;
+use crate::auth::{Caller, Via, api_keys, scopes};
 use crate::config::Config;
 use crate::db::panic_text;
 use crate::error::{Code, Problem};
 use crate::front::front;
-use crate::request::{self, HeadOnly, RequestId};
+use crate::request::{self, Forwarded, HeadOnly, RequestId};
 use crate::{
-    articles, auth, captions, changes, docs, feedback, feeds, health, images, jobs, leases, media, openapi, previews,
-    schedules, search, share, site, taxonomy, views,
+    articles, audit, auth, captions, changes, docs, feedback, feeds, health, images, jobs, leases, media, openapi,
+    previews, schedules, search, share, site, taxonomy, views,
 };
 
 /// The whole API. Mounting a handler documents it.
@@ -47,7 +47,10 @@ pub fn api(config: &mut ServiceConfig<'_>) {
             scope("/management/v1")
                 .wrap(from_fn(signed_in))
                 .configure(auth::management::mount)
+                .configure(auth::links::mount)
+                .configure(auth::totp::mount)
                 .configure(auth::editors::mount)
+                .configure(auth::api_keys::mount)
                 .configure(articles::management::mount)
                 .configure(schedules::management::mount)
                 .configure(leases::management::mount)
@@ -56,7 +59,8 @@ pub fn api(config: &mut ServiceConfig<'_>) {
                 .configure(images::management::mount)
                 .configure(feedback::management::mount)
                 .configure(taxonomy::management::mount)
-                .configure(site::mount_management),
+                .configure(site::mount_management)
+                .configure(audit::management::mount),
         )
         .configure(media::delivery::mount)
         .configure(feeds::delivery::mount)
@@ -174,11 +178,24 @@ async fn signed_in(
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     if !openapi::OPEN.contains(&req.path()) {
         match req.extract::<Caller>().await {
-            Ok(caller) => _ = req.extensions_mut().insert(caller),
+            Ok(caller) => {
+                if let Err(problem) = check_scopes(&caller, &req) {
+                    return Ok(req.error_response(problem));
+                }
+                req.extensions_mut().insert(caller);
+            }
             Err(problem) => return Ok(req.error_response(problem)),
         }
     }
     next.call(req).await.map(ServiceResponse::map_into_boxed_body)
+}
+
+/// 403 for an API key without the scope of this operation. What is no operation is refused further on.
+fn check_scopes(caller: &Caller, req: &ServiceRequest) -> Result<(), Problem> {
+    match (&caller.via, openapi::pattern_of(req.path(), req.method().as_str())) {
+        (Via::Key(key), Some(pattern)) => scopes::check(&key.scopes, req.method().as_str(), pattern),
+        _ => Ok(()),
+    }
 }
 
 /// OPTIONS without a browser's question: what the address takes.
@@ -237,7 +254,10 @@ async fn surround(
     } else {
         None
     };
-    let refused = head_limits(&req);
+    let refused = match head_limits(&req) {
+        None => recognize_forwarder(&req).await.err(),
+        refused => refused,
+    };
     let result = match refused {
         Some(problem) => Ok(Ok(req
             .into_response(HttpResponse::from_error(problem))
@@ -308,6 +328,23 @@ async fn surround(
     }
     log(&method, logged, status, start, &request_id, problem.as_ref());
     Ok(response)
+}
+
+/// A front end that fetches for readers says so by a key: it has no limits of reads, and names the reader's address.
+/// Whoever comes with another key is a reader like any other.
+async fn recognize_forwarder(req: &ServiceRequest) -> Result<(), Problem> {
+    if req.path().starts_with("/management/") {
+        return Ok(());
+    }
+    let (Some(app), Some(token)) = (req.app_data::<State>().cloned(), api_keys::in_headers(req.headers())) else {
+        return Ok(());
+    };
+    let found = api_keys::find(&app, token, request::client_address(req.request())).await?;
+    if found.is_some_and(|found| found.forwards()) {
+        let reader = request::named_reader(req.headers());
+        req.extensions_mut().insert(Forwarded(reader));
+    }
+    Ok(())
 }
 
 /// The path as the log may keep it: a message's reference is its sender's only key, a preview's token its reader's.

@@ -8,6 +8,7 @@ use super::input::{PublishInput, UnpublishInput};
 use super::store::{ArticleRow, check_turn, claim, lock, save, save_telling, snapshot};
 use super::{CaptionRole, PublicState, Seo, Snapshot, Source, reading_minutes, revisions};
 use crate::audit::Actor;
+use crate::auth::scopes::Scope;
 use crate::auth::{Caller, forbidden};
 use crate::body::Body;
 use crate::changes::{self, key};
@@ -193,6 +194,7 @@ pub fn check_past(input: &PublishInput, now: Time) -> Result<()> {
 
 /// Publishes the working copy as it is, or pins it for the time that was asked for.
 pub fn publish(tx: &mut Tx<'_>, caller: &Caller, id: &Id, guard: &Guard, input: &PublishInput) -> Result<ArticleRow> {
+    caller.needs(Scope::ArticlesPublish)?;
     if let Some(at) = input.publish_at {
         return schedules::store::schedule(tx, caller, id, guard, input, at);
     }
@@ -494,6 +496,7 @@ pub fn unpublish(
     guard: &Guard,
     input: &UnpublishInput,
 ) -> Result<ArticleRow> {
+    caller.needs(Scope::ArticlesPublish)?;
     let mut row = claim(tx, caller, id, guard)?;
     row.facts()?.allow("unpublish")?;
     withdraw(tx, &mut row)?;
@@ -517,6 +520,7 @@ pub fn trash(tx: &mut Tx<'_>, caller: &Caller, id: &Id, guard: &Guard) -> Result
     row.facts()?.allow("trash")?;
     row.check_may_change(caller)?;
     if row.is_live() {
+        caller.needs(Scope::ArticlesPublish)?;
         withdraw(tx, &mut row)?;
     }
     row.trashed = Some(tx.now);

@@ -10,7 +10,7 @@ use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::{Caller, Role, passwords, sessions};
+use super::{Caller, Role, links, passwords, sessions};
 use crate::app::{App, State};
 use crate::audit::{self, Actor};
 use crate::conditional::{Guard, IfMatch};
@@ -42,6 +42,10 @@ pub struct Editor {
     pub role: Role,
     /// Whether the account is closed: it cannot sign in, and its sessions have ended.
     pub disabled: bool,
+    /// Whether the editor was invited and has not chosen a password yet.
+    pub invited: bool,
+    /// Whether signing in takes a code of an authenticator app, too.
+    pub totp_enabled: bool,
     /// When it was made.
     pub created_at: Time,
     /// When it was last changed.
@@ -67,9 +71,17 @@ pub struct Account {
     pub created_ms: Time,
     pub updated_ms: Time,
     pub version: i64,
+    pub totp: Option<String>,
+    pub totp_on: bool,
+    pub totp_step: i64,
 }
 
 impl Account {
+    /// What a password is compared with; none for who is invited and has not chosen one yet.
+    pub fn stored_hash(&self) -> Option<String> {
+        (!self.password_hash.is_empty()).then(|| self.password_hash.clone())
+    }
+
     /// What may be shown of it.
     pub fn editor(&self) -> Result<Editor> {
         Ok(Editor {
@@ -78,6 +90,8 @@ impl Account {
             name: self.name.clone(),
             role: self.role()?,
             disabled: self.disabled,
+            invited: self.password_hash.is_empty(),
+            totp_enabled: self.totp_on,
             created_at: self.created_ms,
             updated_at: self.updated_ms,
             version: self.version,
@@ -90,7 +104,7 @@ impl Account {
     }
 
     fn is_working_admin(&self) -> bool {
-        !self.disabled && self.role == Role::Admin.as_str()
+        !self.disabled && !self.password_hash.is_empty() && self.role == Role::Admin.as_str()
     }
 }
 
@@ -111,9 +125,11 @@ pub struct EditorCreate {
     pub name: String,
     /// What the editor may do.
     pub role: Role,
-    /// The first password: 15 to 128 characters of any kind, and not one that is tried first.
+    /// The first password: 15 to 128 characters of any kind, and not one that is tried first. Without it a link is mailed
+    /// by which the editor chooses one.
+    #[serde(default)]
     #[schema(format = Password, min_length = 15, max_length = 128, example = "mua xuan tren song Cau")]
-    pub password: String,
+    pub password: Option<String>,
 }
 
 /// Changes of an account; what is absent stays.
@@ -247,7 +263,8 @@ async fn list_editors(
 
 /// Create an editor.
 ///
-/// Needs the role admin. The first admin is made by the command line: `newsdesk editor create`.
+/// Needs the role admin. Without a `password` the editor is invited: a link is mailed that is good for seven days and one
+/// use. The first admin is made by the command line: `newsdesk editor create`.
 #[utoipa::path(
     tag = "editors",
     params(IdempotencyParam),
@@ -255,6 +272,7 @@ async fn list_editors(
     responses(
         (status = 201, description = "The new account.", body = Editor),
         (status = 409, description = "Another editor has this e-mail address."),
+        (status = 503, description = "`mail_unavailable`: without a password mail is needed."),
     )
 )]
 #[post("/editors")]
@@ -262,16 +280,28 @@ async fn create_editor(app: State, caller: Caller, idempotency: IdempotencyKey, 
     caller.at_least(Role::Admin)?;
     let input = body.json::<EditorCreate>().await?;
     let new = checked(&app, input.value)?;
+    if new.password.is_some() {
+        caller.session()?;
+    }
     // The body holds a password: a plain hash of it must not lie in the table of idempotency keys.
     let body_hash = sessions::keyed(app.keys.secret(), &[b"idempotent body", input.hash.as_bytes()])?;
     let once = idempotency.of(caller.id.as_str(), &crate::request::hash(&body_hash));
-    let password_hash = app.hashing.hash(&new.password).await?;
+    let password_hash = match &new.password {
+        Some(password) => app.hashing.hash(password).await?,
+        None => String::new(),
+    };
     let actor = Actor::from(&caller);
-    write_once(&app, once, move |tx| {
+    let mail = app.mail.is_some();
+    let answer = write_once(&app, once, move |tx| {
         let editor = create(tx, &actor, &new, &password_hash)?;
+        if new.password.is_none() {
+            links::invite(tx, &actor, &editor.id, mail)?;
+        }
         Ok(Answer::created(format!("/management/v1/editors/{}", editor.id), &editor)?.version(editor.version))
     })
-    .await
+    .await?;
+    app.outbox.notify_one();
+    Ok(answer)
 }
 
 /// Get an editor.
@@ -313,6 +343,9 @@ async fn update_editor(app: State, caller: Caller, id: PathId, if_match: IfMatch
     let wanted = id.clone();
     let account = app.db.read(move |conn| get(conn, &wanted)).await?;
     let patch = body.patch::<EditorPatch>().await?;
+    if patch.password.is_sent() {
+        caller.session()?;
+    }
     let patch = checked_patch(&app, &account, patch)?;
     let guard = if_match.required()?;
     // A look before the costly part; the write looks again.
@@ -361,10 +394,10 @@ pub async fn create_from_command_line(app: &App, email: &str, name: &str, role: 
             email: email.to_owned(),
             name: name.to_owned(),
             role,
-            password: password.to_owned(),
+            password: Some(password.to_owned()),
         },
     )?;
-    let password_hash = app.hashing.hash(&new.password).await?;
+    let password_hash = app.hashing.hash(password).await?;
     let actor = Actor::system("command line");
     let editor = app.db.write(move |tx| create(tx, &actor, &new, &password_hash)).await?;
     Ok(editor.id)
@@ -406,7 +439,9 @@ fn checked(app: &App, mut new: EditorCreate) -> Result<EditorCreate> {
     new.email = check.email("/email", &new.email);
     new.name = check.line("/name", &new.name, NAME_LENGTH);
     let own = [new.email.as_str(), app.config.site_name.as_str()];
-    passwords::check_new(&mut check, "/password", &new.password, &own);
+    if let Some(password) = &new.password {
+        passwords::check_new(&mut check, "/password", password, &own);
+    }
     check.done()?;
     Ok(new)
 }
@@ -644,7 +679,7 @@ fn refuse_taken_email(conn: &mut Conn, email: &str, own: Option<&Id>) -> Result<
 fn refuse_last_admin(conn: &mut Conn, id: &Id) -> Result<()> {
     let others: i64 = editors::table
         .filter(editors::role.eq(Role::Admin.as_str()))
-        .filter(editors::disabled.eq(false))
+        .filter(editors::disabled.eq(false).and(editors::password_hash.ne("")))
         .filter(editors::id.ne(id))
         .count()
         .get_result(conn)?;
@@ -655,6 +690,15 @@ fn refuse_last_admin(conn: &mut Conn, id: &Id) -> Result<()> {
         Code::LastAdmin,
         "This is the last admin who can sign in: make another one first.",
     ))
+}
+
+/// How many admins can sign in.
+pub fn working_admins(conn: &mut Conn) -> Result<i64> {
+    Ok(editors::table
+        .filter(editors::role.eq(Role::Admin.as_str()))
+        .filter(editors::disabled.eq(false).and(editors::password_hash.ne("")))
+        .count()
+        .get_result(conn)?)
 }
 
 /// What an editor owns or made: some of it, to show.

@@ -11,6 +11,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use super::editors::{self, Account, Editor};
 use super::sessions::{self, Opened, Origin, Rotation, SessionPage};
 use super::tokens::ACCESS_SECONDS;
+use super::totp::{self, Second};
 use super::{Caller, passwords, unauthenticated};
 use crate::app::{App, State};
 use crate::audit::{self, Actor};
@@ -36,6 +37,10 @@ pub struct LoginInput {
     /// The account's password.
     #[schema(format = Password, max_length = 1000, example = "mua xuan tren song Cau")]
     pub password: String,
+    /// The code of the authenticator app, or a recovery code, for accounts with two-step sign-in.
+    #[serde(default)]
+    #[schema(max_length = 100, example = "492039")]
+    pub totp: Option<String>,
 }
 
 /// A refresh token.
@@ -111,14 +116,15 @@ pub fn mount(config: &mut ServiceConfig<'_>) {
 
 /// Sign in.
 ///
-/// A wrong password, an address without an account and a disabled account are answered alike. After ten attempts for
-/// an address, more are taken one a minute.
+/// A wrong password, an address without an account and a disabled account are answered alike. With two-step sign-in a right
+/// password alone is answered `totp_required`: send it again with `totp`; each code is good once. After ten attempts for an
+/// address, more are taken one a minute.
 #[utoipa::path(
     tag = "auth",
     request_body = LoginInput,
     responses(
         (status = 200, description = "Signed in.", body = SignedIn),
-        (status = 401, description = "`invalid_credentials`: the e-mail address or the password is wrong."),
+        (status = 401, description = "`invalid_credentials`: the e-mail address or the password is wrong; `totp_required`, `totp_invalid`: the password is right, the code is missing or wrong."),
         (status = 507, description = "There is no room left to store this."),
     )
 )]
@@ -131,21 +137,23 @@ async fn login(app: State, req: HttpRequest, request_id: RequestId, body: Body) 
     check.done()?;
     app.limits.login(client_address(&req), &email)?;
     let account = app.db.read(move |conn| editors::by_email(conn, &email)).await?;
-    let stored = account.as_ref().map(|account| account.password_hash.clone());
+    let stored = account.as_ref().and_then(Account::stored_hash);
     let checked = app.hashing.check(&input.password, stored).await?;
     let account = match account {
         Some(account) if checked.right && !account.disabled => account,
         account => return Err(login_refused(account.as_ref(), &request_id)),
     };
+    let second = Second::at_login(&app, &account, input.totp.as_deref())?;
     let better_hash = match checked.cheap {
         true => Some(app.hashing.hash(&input.password).await?),
         false => None,
     };
-    let (origin, actor) = (origin(&req), actor_of(&account, &request_id));
+    let origin = origin(&req);
+    let actor = actor_of(&account, &request_id, &origin.address);
     let found = account.clone();
     let opened = app
         .db
-        .write(move |tx| open(tx, &actor, &found, better_hash.as_deref(), &origin))
+        .write(move |tx| open(tx, &actor, &found, &second, better_hash.as_deref(), &origin))
         .await?;
     let (account, opened) = opened.ok_or_else(|| login_refused(Some(&account), &request_id))?;
     signed_in(&app, &account, opened)
@@ -174,6 +182,7 @@ async fn refresh(app: State, request_id: RequestId, body: Body, req: HttpRequest
     let secret = app.keys.secret().to_vec();
     let actor = Actor {
         request_id: request_id.0,
+        address: client_address(&req).to_string(),
         ..Actor::system("refresh")
     };
     let rotation = app.db.write(move |tx| rotate(tx, &actor, &secret, &token)).await?;
@@ -219,15 +228,16 @@ async fn logout(
         None => None,
     };
     let mut ending: Vec<Id> = by_token.into_iter().collect();
-    ending.extend(caller.as_ref().map(|caller| caller.session_id.clone()));
+    ending.extend(caller.as_ref().and_then(|caller| caller.session().ok().cloned()));
     ending.dedup();
     if ending.is_empty() {
         return Err(refused.unwrap_or_else(refresh_refused));
     }
+    let address = client_address(&req).to_string();
     app.db
         .write(move |tx| {
             for session in &ending {
-                log_out(tx, session, &request_id)?;
+                log_out(tx, session, &request_id, &address)?;
             }
             Ok(())
         })
@@ -271,9 +281,9 @@ async fn change_password(app: State, caller: Caller, req: HttpRequest, body: Bod
     passwords::check_new(&mut check, "/new_password", &input.new_password, &own);
     check.done()?;
     app.limits.login(client_address(&req), &account.email_key)?;
-    let stored = Some(account.password_hash.clone());
+    let stored = account.stored_hash();
     if !app.hashing.check(&input.current_password, stored).await?.right {
-        return Err(wrong_password());
+        return Err(wrong_password("/current_password"));
     }
     let hash = app.hashing.hash(&input.new_password).await?;
     let (account, opened) = app
@@ -298,7 +308,7 @@ async fn list_sessions(app: State, caller: Caller, query: Query<PageQuery>, req:
     let public_url = app.config.public_url.clone();
     let (data, page) = app
         .db
-        .read(move |conn| sessions::list(conn, &caller.id, &caller.session_id, &query, &start))
+        .read(move |conn| sessions::list(conn, &caller.id, caller.session()?, &query, &start))
         .await?;
     let link = page.link(&public_url, &req);
     Ok(Answer::ok(&SessionPage { data, page })?.maybe_header("Link", link))
@@ -315,7 +325,7 @@ async fn list_sessions(app: State, caller: Caller, query: Query<PageQuery>, req:
 async fn end_other_sessions(app: State, caller: Caller) -> Result<Answer> {
     app.db
         .write(move |tx| {
-            let ended = sessions::end_all(tx, &caller.id, Some(&caller.session_id))?;
+            let ended = sessions::end_all(tx, &caller.id, Some(caller.session()?))?;
             let data = json!({ "sessions": ended });
             audit::record(tx, &Actor::from(&caller), "session.revoke", "editor", &caller.id, data)
         })
@@ -346,7 +356,7 @@ async fn end_session(app: State, caller: Caller, id: PathId) -> Result<Answer> {
 }
 
 /// A password that is only compared: too long to be one is told before any work.
-fn check_tried(check: &mut Check, pointer: &str, password: &str) {
+pub fn check_tried(check: &mut Check, pointer: &str, password: &str) {
     if password.chars().count() > passwords::LONGEST_TRIED {
         check.fail(
             pointer,
@@ -356,8 +366,9 @@ fn check_tried(check: &mut Check, pointer: &str, password: &str) {
     }
 }
 
-fn wrong_password() -> Problem {
-    Problem::invalid("/current_password", "wrong_password", "This is not your password.")
+/// 422 for a password that is not the caller's.
+pub fn wrong_password(pointer: &str) -> Problem {
+    Problem::invalid(pointer, "wrong_password", "This is not your password.")
 }
 
 /// The one answer to every login that fails. The log tells them apart, without what was typed.
@@ -394,12 +405,13 @@ fn origin(req: &HttpRequest) -> Origin {
     }
 }
 
-fn actor_of(account: &Account, request_id: &RequestId) -> Actor {
+fn actor_of(account: &Account, request_id: &RequestId, address: &str) -> Actor {
     Actor {
         kind: "editor",
         id: Some(account.id.clone()),
         name: account.name.clone(),
         request_id: request_id.0.clone(),
+        address: address.to_owned(),
     }
 }
 
@@ -420,6 +432,7 @@ fn open(
     tx: &mut Tx<'_>,
     actor: &Actor,
     found: &Account,
+    second: &Second,
     better_hash: Option<&str>,
     origin: &Origin,
 ) -> Result<Option<(Account, Opened)>> {
@@ -434,13 +447,17 @@ fn open(
         .get_result(tx.conn)
         .optional()?;
     let Some(account) = account else { return Ok(None) };
+    if !second.spend(tx, &account.id)? {
+        return Err(totp::refused());
+    }
     if let Some(hash) = better_hash {
         diesel::update(schema::editors::table.find(&account.id))
             .set(schema::editors::password_hash.eq(hash))
             .execute(tx.conn)?;
     }
     let opened = sessions::open(tx, &account.id, origin)?;
-    audit::record(tx, actor, "auth.login", "session", &opened.session, json!({}))?;
+    let data = json!({ "second_factor": second.name() });
+    audit::record(tx, actor, "auth.login", "session", &opened.session, data)?;
     Ok(Some((account, opened)))
 }
 
@@ -453,7 +470,7 @@ fn rotate(tx: &mut Tx<'_>, actor: &Actor, secret: &[u8], token: &str) -> Result<
     Ok(rotation)
 }
 
-fn log_out(tx: &mut Tx<'_>, session: &Id, request_id: &RequestId) -> Result<()> {
+fn log_out(tx: &mut Tx<'_>, session: &Id, request_id: &RequestId, address: &str) -> Result<()> {
     if !sessions::end(tx, session)? {
         return Ok(());
     }
@@ -462,7 +479,7 @@ fn log_out(tx: &mut Tx<'_>, session: &Id, request_id: &RequestId) -> Result<()> 
         .filter(schema::sessions::id.eq(session))
         .select(schema::editors::all_columns)
         .first(tx.conn)?;
-    let actor = actor_of(&account, request_id);
+    let actor = actor_of(&account, request_id, address);
     audit::record(tx, &actor, "auth.logout", "session", session, json!({}))
 }
 
@@ -482,10 +499,10 @@ fn set_password(tx: &mut Tx<'_>, caller: &Caller, epoch: i64, hash: &str) -> Res
         .returning(schema::editors::all_columns)
         .get_result(tx.conn)
         .optional()?;
-    let account = account.ok_or_else(wrong_password)?;
-    let opened = sessions::renew(tx, &caller.session_id)?
+    let account = account.ok_or_else(|| wrong_password("/current_password"))?;
+    let opened = sessions::renew(tx, caller.session()?)?
         .ok_or_else(|| unauthenticated(Code::Unauthenticated, "The session has ended: sign in again."))?;
-    let ended = sessions::end_all(tx, &caller.id, Some(&caller.session_id))?;
+    let ended = sessions::end_all(tx, &caller.id, Some(caller.session()?))?;
     let data = json!({ "sessions_ended": ended });
     audit::record(
         tx,

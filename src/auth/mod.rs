@@ -1,12 +1,17 @@
 //! Who is calling and what they may do: roles, rights, and the [`Caller`] that every management handler takes.
 
+pub mod api_keys;
 pub mod editors;
+pub mod links;
 pub mod management;
 pub mod passwords;
+pub mod scopes;
 pub mod sessions;
 pub mod tokens;
+pub mod totp;
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 
 use actix_web::dev::Payload;
@@ -19,9 +24,11 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::db::Conn;
 use crate::error::{Code, Problem, Result};
-use crate::request::RequestId;
+use crate::request::{RequestId, client_address};
 use crate::schema;
 use crate::types::{Id, Time};
+use api_keys::KeyRef;
+use scopes::Scope;
 use tokens::Claims;
 
 /// What an account may do. Each role may do what the ones before it may.
@@ -54,8 +61,17 @@ impl Role {
     }
 }
 
-/// The signed-in editor of this request. The account was looked up for this very request, so that disabling, demoting,
-/// a password change and logout act on the next one.
+/// What a caller showed.
+#[derive(Debug, Clone)]
+pub enum Via {
+    /// An access token of this session.
+    Session(Id),
+    /// An API key.
+    Key(KeyRef),
+}
+
+/// The signed-in editor of this request, or the program that acts for them. The account was looked up for this very
+/// request, so that disabling, demoting, a password change, logout and revoking a key act on the next one.
 #[derive(Debug, Clone)]
 pub struct Caller {
     /// The editor's id.
@@ -64,12 +80,14 @@ pub struct Caller {
     pub name: String,
     /// The editor's role as it is now.
     pub role: Role,
-    /// The session the token belongs to.
-    pub session_id: Id,
+    /// What they showed.
+    pub via: Via,
     /// The request's id, for the audit trail.
     pub request_id: String,
     /// Whether the caller takes over what another is editing: `Lease-Take-Over: true`.
     pub take_over: bool,
+    /// The network address they call from, for the audit trail.
+    pub address: String,
 }
 
 impl Caller {
@@ -86,6 +104,30 @@ impl Caller {
                 self.role.as_str()
             ),
         ))
+    }
+
+    /// The caller's session; 403 for a program with an API key, which has none.
+    pub fn session(&self) -> Result<&Id> {
+        match &self.via {
+            Via::Session(session) => Ok(session),
+            Via::Key(_) => Err(forbidden("API keys cannot do this, whatever their scopes: sign in.")),
+        }
+    }
+
+    /// 403 for an API key without this scope; people need none.
+    pub fn needs(&self, scope: Scope) -> Result<()> {
+        match &self.via {
+            Via::Session(_) => Ok(()),
+            Via::Key(key) => scopes::check_scope(&key.scopes, scope),
+        }
+    }
+
+    /// What requests are counted by: each key by itself, a person's sessions together.
+    pub fn credential(&self) -> &Id {
+        match &self.via {
+            Via::Session(_) => &self.id,
+            Via::Key(key) => &key.id,
+        }
     }
 
     /// Whether the caller may do everything with content.
@@ -126,12 +168,20 @@ impl FromRequest for Caller {
             .extensions()
             .get::<RequestId>()
             .map_or(String::new(), |id| id.0.clone());
+        let address = client_address(req);
         Box::pin(async move {
             let app = app.ok_or_else(|| Problem::internal("no app state"))?;
-            let claims = app.keys.verify(&token?, Time::now())?;
-            let mut caller = app.db.read(move |conn| look_up(conn, &claims, request_id)).await?;
+            let token = token?;
+            let mut caller = if token.starts_with(api_keys::PREFIX) {
+                by_key(&app, &token, address).await?
+            } else {
+                let claims = app.keys.verify(&token, Time::now())?;
+                app.db.read(move |conn| look_up(conn, &claims)).await?
+            };
+            caller.request_id = request_id;
+            caller.address = address.to_string();
             caller.take_over = take_over;
-            app.limits.management(&caller.id)?;
+            app.limits.management(caller.credential())?;
             Ok(caller)
         })
     }
@@ -154,8 +204,28 @@ fn bearer(req: &HttpRequest) -> Result<String> {
     Ok(token.trim().to_owned())
 }
 
+/// The owner of a key, as its bearer may act.
+async fn by_key(app: &App, token: &str, address: IpAddr) -> Result<Caller> {
+    let found = api_keys::find(app, token, address).await?;
+    let found = found.ok_or_else(|| {
+        unauthenticated(
+            Code::Unauthenticated,
+            "This API key is not good: it is unknown, expired or revoked, or its owner's account is closed.",
+        )
+    })?;
+    Ok(Caller {
+        id: found.owner.id,
+        name: found.owner.name,
+        role: found.role,
+        via: Via::Key(found.key),
+        request_id: String::new(),
+        address: String::new(),
+        take_over: false,
+    })
+}
+
 /// Looks the account and the session up; whatever ended either ends this request.
-fn look_up(conn: &mut Conn, claims: &Claims, request_id: String) -> Result<Caller> {
+fn look_up(conn: &mut Conn, claims: &Claims) -> Result<Caller> {
     use schema::sessions;
     let row: Option<(String, String, bool, i64, Option<i64>, i64)> = sessions::table
         .inner_join(schema::editors::table.on(schema::editors::id.eq(sessions::editor_id)))
@@ -180,8 +250,9 @@ fn look_up(conn: &mut Conn, claims: &Claims, request_id: String) -> Result<Calle
         id: claims.sub.clone(),
         name,
         role,
-        session_id: claims.sid.clone(),
-        request_id,
+        via: Via::Session(claims.sid.clone()),
+        request_id: String::new(),
+        address: String::new(),
         take_over: false,
     })
 }

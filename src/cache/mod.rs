@@ -19,7 +19,6 @@ use crate::changes::Truth;
 use crate::conditional::Made;
 use crate::db::{Conn, Db};
 use crate::error::{Code, Problem, Result};
-use crate::request::client_address;
 
 pub use entry::{Entry, Response};
 
@@ -137,7 +136,7 @@ where
     if let Some(entry) = app.cache.get(req.path(), req.query_string()) {
         return Ok(entry.answer(req.head()).into());
     }
-    app.limits.delivery(client_address(req))?;
+    app.limits.reads(req)?;
     let key = canonical(req.path(), req.query_string());
     let build: Arc<Builder> = Arc::new(build);
     let mut tries = 0;

@@ -21,7 +21,7 @@ use crate::conditional::{Lifetime, Made};
 use crate::db::Conn;
 use crate::error::{Code, Problem, Result};
 use crate::page::{PageInfo, limit_of};
-use crate::request::{FromParams, Params, Query, client_address};
+use crate::request::{FromParams, Params, Query};
 use crate::schema::meta;
 use crate::types::{Id, Time};
 
@@ -266,7 +266,7 @@ const PIECE: i64 = 200;
 )]
 #[get("/changes/stream")]
 async fn stream_changes(app: State, query: Query<StreamQuery>, req: HttpRequest) -> Result<HttpResponse> {
-    app.limits.delivery(client_address(&req))?;
+    app.limits.reads(&req)?;
     let resumed = req.headers().get("last-event-id").map(|value| {
         let text = value.to_str().unwrap_or("").trim().to_owned();
         Some(text).filter(|text| !text.is_empty())

@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::articles::input::{ArticlePatch, PublishInput};
 use crate::articles::{CaptionRole, publication, store};
 use crate::audit::Actor;
-use crate::auth::{Caller, Role};
+use crate::auth::{Caller, Role, Via};
 use crate::captions::management::CaptionCreate;
 use crate::conditional::Guard;
 use crate::db::Tx;
@@ -117,9 +117,10 @@ pub async fn newsroom(app: &App, admin: Id) -> Result<()> {
         id: admin,
         name: "Trần Thu Hà".into(),
         role: Role::Admin,
-        session_id: Id::new(),
+        via: Via::Session(Id::new()),
         request_id: "demo".into(),
         take_over: false,
+        address: String::new(),
     };
     let pictures = draw_all(&content.images).await?;
     say("keeping the stories");

@@ -204,7 +204,7 @@ async fn send_feedback(
     req: HttpRequest,
 ) -> Result<Answer> {
     let address = client_address(&req);
-    app.limits.delivery(address)?;
+    app.limits.reads(&req)?;
     let wanted = article.clone();
     let accepted = app
         .db
@@ -340,7 +340,7 @@ async fn list_visible_feedback(
 )]
 #[get("/feedback/{reference}")]
 async fn follow_feedback(app: State, query: Result<Query<NoParams>>, req: HttpRequest) -> Result<Answer> {
-    app.limits.delivery(client_address(&req))?;
+    app.limits.reads(&req)?;
     let reference = req.match_info().query("reference").to_owned();
     if !is_reference(&reference) {
         return Err(Problem::not_found("message"));

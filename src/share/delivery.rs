@@ -91,7 +91,7 @@ async fn share_article(
     req: HttpRequest,
 ) -> Result<Answer> {
     let address = client_address(&req);
-    app.limits.delivery(address)?;
+    app.limits.reads(&req)?;
     let wanted = article.clone();
     app.db.read(move |conn| live_article(conn, &wanted).map(|_| ())).await?;
     body.expect(&["application/json"], "Accept")?;
@@ -247,7 +247,7 @@ fn page(words: &str, rest: &str) -> HttpResponse {
 )]
 #[get("/shares/opt-out/{token}")]
 async fn show_opt_out(app: State, req: HttpRequest) -> Result<HttpResponse> {
-    app.limits.delivery(client_address(&req))?;
+    app.limits.reads(&req)?;
     owner(&app, &req).await?;
     Ok(page(
         "Ngừng nhận bài viết do bạn đọc gửi? / Stop getting stories that readers send?",
@@ -265,7 +265,7 @@ async fn show_opt_out(app: State, req: HttpRequest) -> Result<HttpResponse> {
 )]
 #[post("/shares/opt-out/{token}")]
 async fn opt_out(app: State, req: HttpRequest) -> Result<HttpResponse> {
-    app.limits.delivery(client_address(&req))?;
+    app.limits.reads(&req)?;
     let hmac = owner(&app, &req).await?;
     app.db.write(move |tx| store::opt_out(tx, &hmac)).await?;
     Ok(page("Đã ngừng. / Done.", ""))

@@ -1,7 +1,5 @@
 //! How front ends tell that a story was opened, and ask which are opened most.
 
-use std::net::IpAddr;
-
 use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, get, post};
@@ -57,7 +55,7 @@ async fn record_view(app: State, article: PathRef, body: Body, req: HttpRequest)
     let address = client_address(&req);
     let story = match app.views.resolve(article.as_str()) {
         Some(story) => story,
-        None => look_up(&app, article, address).await?,
+        None => look_up(&app, article, &req).await?,
     };
     body.bytes(BODY_LIMIT).await?;
     let browser = req.headers().get(header::USER_AGENT).map(header::HeaderValue::as_bytes);
@@ -68,8 +66,8 @@ async fn record_view(app: State, article: PathRef, body: Body, req: HttpRequest)
 }
 
 /// Finds the story in the database and remembers what it was called.
-async fn look_up(app: &State, article: PathRef, address: IpAddr) -> Result<Uuid> {
-    app.limits.delivery(address)?;
+async fn look_up(app: &State, article: PathRef, req: &HttpRequest) -> Result<Uuid> {
+    app.limits.reads(req)?;
     let state = app.clone();
     app.db.read(move |conn| remember(conn, &state, &article)).await
 }

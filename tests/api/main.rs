@@ -13,7 +13,9 @@
 
 mod support;
 
+mod api_keys;
 mod articles;
+mod audit;
 mod auth;
 mod bad_input;
 mod batch;
@@ -30,6 +32,7 @@ mod images;
 mod leases;
 mod lists;
 mod operation;
+mod people;
 mod previews;
 mod problems;
 mod related;

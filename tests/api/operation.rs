@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::support::database::{Database, PASSWORD};
+use crate::support::database::{Database, PASSWORD, postgres};
 use crate::support::desk::{Ended, Server, newsdesk, run_to_end};
 use crate::support::{Value, all, json, newsroom_tests};
 
@@ -118,6 +118,19 @@ newsroom_tests! {
         }
     }
 
+    async fn the_doctor_finds_references_that_lead_nowhere(desk) {
+        desk.story(json!({ "title": "Tin" })).await;
+        let doctor = || run_to_end(newsdesk(&["doctor"], &desk.settings(), desk.folder()), "");
+        assert_eq!(doctor().code, Some(0), "{:?}", doctor());
+        let off = if postgres().is_some() { "SET session_replication_role = replica" } else { "PRAGMA foreign_keys = OFF" };
+        desk.database().execute(&format!("{off}; UPDATE sessions SET editor_id = 'nobody'; DELETE FROM publication_docs"));
+        let ill = doctor();
+        assert_eq!(ill.code, Some(1), "{ill:?}");
+        assert!(ill.out.contains("FAIL  integrity: ") && ill.out.contains("editors that is not there"), "{ill:?}");
+        assert!(ill.out.contains("FAIL  stories: 1 published stories lack their text"), "{ill:?}");
+        assert_eq!(ill.err, "newsdesk: 2 checks failed\n");
+    }
+
     async fn the_tables_are_what_the_program_thinks(desk) {
         let source = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/schema.rs")).expect("the tables");
         let mut count = 0;
@@ -178,6 +191,7 @@ fn a_wrong_setting_is_one_clear_line() {
         ("TIME_ZONE", "saigon"),
         ("RATE_LIMITS", "maybe"),
         ("SITE_URL", "bao.vn"),
+        ("ADMIN_URL", "bao.vn/admin"),
         ("ARTICLE_URL", "{site}"),
         ("MEDIA_URL", "ftp://x"),
         ("TRUSTED_PROXIES", "everybody"),
@@ -221,6 +235,7 @@ fn wrong_usage_exits_with_2_and_help_with_0() {
         &["sereve"][..],
         &[],
         &["serve", "--fast"],
+        &["doctor", "--fast"],
         &["editor", "create"],
         &["editor", "create", "--email", "a@b.vn", "--name", "A", "--role", "king"],
     ] {
@@ -251,6 +266,36 @@ fn the_command_line_keeps_the_rules_of_accounts() {
         let ended = create(email, password);
         assert_eq!(ended.code, Some(1), "{ended:?}");
         assert!(ended.err.contains(word), "{ended:?}");
+    }
+}
+
+#[test]
+fn the_doctor_says_what_is_sound_and_what_is_not() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let database = Database::empty(folder.path());
+    let doctor = |settings: &[(&str, &str)]| {
+        let all = [&[("DATABASE_URL", database.url.as_str())], settings].concat();
+        run_to_end(newsdesk(&["doctor"], &all, folder.path()), "")
+    };
+    let unmade = doctor(&[("AUTO_MIGRATE", "off")]);
+    assert_eq!(unmade.code, Some(1), "{unmade:?}");
+    assert!(unmade.out.contains("FAIL  database: The schema lacks"), "{unmade:?}");
+    let well = doctor(&[]);
+    assert_eq!(well.code, Some(0), "{well:?}");
+    for what in ["configuration", "database", "integrity", "media", "audit"] {
+        assert!(well.out.contains(&format!("ok    {what}: ")), "{what}: {well:?}");
+    }
+    assert!(well.out.contains("note  editors: no admin can sign in"), "{well:?}");
+    std::fs::write(folder.path().join("file"), "").expect("a file");
+    let place = format!("file://{}", folder.path().join("file").display());
+    for (setting, what) in [
+        (("MEDIA_URL", place.as_str()), "media"),
+        (("TIME_ZONE", "saigon"), "configuration"),
+    ] {
+        let ill = doctor(&[setting]);
+        assert_eq!(ill.code, Some(1), "{what}: {ill:?}");
+        assert!(ill.out.contains(&format!("FAIL  {what}: ")), "{what}: {ill:?}");
+        assert_eq!(ill.err, "newsdesk: 1 check failed\n");
     }
 }
 

@@ -23,11 +23,25 @@ management listSessions         own      401 200 200 200
 management endOtherSessions     own      401 204 204 204
 management endSession           own      401 204 204 204
 management endSession           others   401 404 404 404
+management requestPasswordReset own      503 503 503 503
+management confirmPasswordReset own      422 422 422 422
+management acceptInvitation     own      422 422 422 422
+management startTotp            own      401 200 200 200
+management confirmTotp          own      401 409 409 409
+management disableTotp          own      401 409 409 409
+management inviteEditor         own      401 403 403 409
+management removeTotp           own      401 403 403 409
 management listEditors          own      401 403 403 200
 management createEditor         own      401 403 403 201
 management getEditor            own      401 403 403 200
 management updateEditor         own      401 403 403 200
 management deleteEditor         own      401 403 403 204
+management listApiKeys          own      401 200 200 200
+management createApiKey         own      401 201 201 201
+management getApiKey            own      401 200 200 200
+management getApiKey            others   401 404 404 200
+management revokeApiKey         own      401 204 204 204
+management revokeApiKey         others   401 404 404 204
 management getSiteSettings      own      401 403 403 200
 management updateSiteSettings   own      401 403 403 200
 management listSections         own      401 200 200 200
@@ -134,6 +148,7 @@ management updateImage          placed   401 403 200 200
 management deleteImage          own      401 204 204 204
 management deleteImage          others   401 403 204 204
 management deleteImage          placed   401 403 409 409
+management listAudit              own      401 403 403 200
 management listFeedback         own      401 403 200 200
 management exportFeedback       own      401 403 200 200
 management getFeedback          own      401 403 200 200
@@ -244,7 +259,72 @@ fn only_signing_in_is_open_under_management() {
         .map(|operation| operation.id.as_str())
         .collect();
     open.sort_unstable();
-    assert_eq!(open, ["login", "logout", "refresh"]);
+    let without_token = [
+        "acceptInvitation",
+        "confirmPasswordReset",
+        "login",
+        "logout",
+        "refresh",
+        "requestPasswordReset",
+    ];
+    assert_eq!(open, without_token);
+}
+
+/// The table as `docs/rights.md` has it.
+fn page() -> String {
+    let cell = |status: &u16| match status {
+        200..=299 => "yes".to_owned(),
+        other => other.to_string(),
+    };
+    let scope = |operation: &Operation| {
+        let about = operation.about["description"].as_str().unwrap_or_default();
+        match about.split_once("An API key needs the scope ") {
+            Some((_, rest)) => rest.trim_end_matches('.').to_owned(),
+            None if about.ends_with("Any API key may do this.") => "any key".into(),
+            None if operation.about["security"] == json!([]) => "open".into(),
+            None => "no key".into(),
+        }
+    };
+    let line = |row: &Row| {
+        let Row {
+            operation,
+            whose,
+            expected,
+        } = row;
+        let path = operation.path.trim_start_matches("/management/v1");
+        let cells: Vec<String> = expected.iter().map(cell).collect();
+        let (method, cells) = (&operation.method, cells.join(" | "));
+        format!("| `{method} {path}` | {whose} | {cells} | {} |\n", scope(operation))
+    };
+    let rows = table();
+    let lines = rows.iter().filter(|row| face(row.operation) == "management").map(line);
+    ABOUT.to_owned() + &lines.collect::<String>()
+}
+
+const ABOUT: &str = "# Rights
+
+Who may do what under `/management/v1`: every operation, asked by nobody, a writer, an editor and an admin, as the test
+`everybody_may_do_what_the_table_says` in `tests/api/rights.rs` asks them. The same in words is in [api.md](api.md#rights).
+
+*Whose* is whose object it is: `own` the writer's, `others` another writer's, `live` a published story of an editor's, `trashed` the
+writer's in the trash, `placed` the writer's in use. `yes` is done; 401 sign in first; 403 may not; 404 may not know of it; with any
+other number the caller may ask, but the request does not fit the object's state (409, 422) or the installation (503). The last
+column is the scope that an API key needs beside its owner's rights. Under `/delivery/v1` everybody may do everything.
+
+| Operation | Whose | Nobody | Writer | Editor | Admin | API key |
+|---|---|---|---|---|---|---|
+";
+
+/// `UPDATE_DOCS=1 cargo test --test api the_docs_have_this_table` writes the page.
+#[test]
+fn the_docs_have_this_table() {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/rights.md");
+    let page = page();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&file, &page).expect("the page is written");
+    }
+    let kept = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(kept == page, "docs/rights.md differs: UPDATE_DOCS=1 writes it anew");
 }
 
 /// A picture nobody has uploaded yet.
@@ -315,6 +395,17 @@ async fn account(desk: &Desk, role: &str) -> Reply {
     desk.as_admin().post("/editors", new).await.is(201)
 }
 
+/// A key of the caller's own, or another writer's.
+async fn api_key(desk: &Desk, role: &str, whose: &str) -> Reply {
+    let owner = match (whose, role) {
+        ("others", _) => desk.as_other_writer(),
+        (_, "nobody") => desk.as_writer(),
+        (_, role) => staff(desk, role),
+    };
+    let new = json!({ "name": "Máy", "scopes": ["articles:read"] });
+    owner.post("/api-keys", new).await.is(201)
+}
+
 /// A section, tag or author; a live story uses it when readers are to see it.
 async fn named(desk: &Desk, kind: &str, whose: &str) -> Reply {
     let item = desk.named(kind, "Tên").await;
@@ -355,6 +446,7 @@ async fn ask(desk: &Desk, row: &Row, role: &str) -> Ask {
         "images" => Some(image(desk, row.whose).await),
         "feedback" => Some(feedback(desk).await),
         "editors" => Some(account(desk, "writer").await),
+        "api-keys" => Some(api_key(desk, role, row.whose).await),
         "auth" => Some(desk.as_admin().get("/auth/sessions").await),
         kind => Some(named(desk, kind, row.whose).await),
     };
@@ -412,8 +504,16 @@ async fn body(desk: &Desk, row: &Row) -> Option<Value> {
     Some(match row.operation.id.as_str() {
         "login" => json!({ "email": account(desk, "writer").await.text("/email"), "password": PASSWORD }),
         "refresh" => json!({ "refresh_token": "ndr_unknown" }),
+        "requestPasswordReset" => json!({ "email": "writer@example.vn" }),
+        "confirmPasswordReset" | "acceptInvitation" => {
+            json!({ "token": "ndo_x", "password": "bai tho Duong doi thu hai" })
+        }
+        "startTotp" => json!({ "password": PASSWORD }),
+        "confirmTotp" => json!({ "code": "123456" }),
+        "disableTotp" => json!({ "password": PASSWORD, "code": "123456" }),
         "changePassword" => json!({ "current_password": PASSWORD, "new_password": "bai tho Duong doi thu hai" }),
         "createEditor" => json!({ "email": "moi@example.vn", "name": "Mới", "role": "writer", "password": PASSWORD }),
+        "createApiKey" => json!({ "name": "Máy", "scopes": ["articles:read"] }),
         "createArticle" => json!({ "title": "Bài" }),
         "createSection" | "createTag" | "createAuthor" => json!({ "name": "Tên" }),
         "createCaption" => json!({

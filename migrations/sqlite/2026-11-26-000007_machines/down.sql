@@ -1,0 +1,16 @@
+DROP TABLE recovery_codes;
+ALTER TABLE editors DROP COLUMN totp_step;
+ALTER TABLE editors DROP COLUMN totp_on;
+ALTER TABLE editors DROP COLUMN totp;
+DROP TABLE one_time_tokens;
+DROP TABLE audit_anchors;
+DELETE FROM counters WHERE name = 'audit_chain';
+DROP INDEX audit_of_target_id;
+DROP INDEX audit_of_action;
+DROP INDEX audit_of_actor;
+DROP INDEX audit_unsealed;
+DROP INDEX audit_by_chain;
+ALTER TABLE audit DROP COLUMN hash;
+ALTER TABLE audit DROP COLUMN chain_no;
+ALTER TABLE audit DROP COLUMN address;
+DROP TABLE api_keys;
