@@ -15,6 +15,7 @@ use crate::limits::Limits;
 use crate::mail::Mailer;
 use crate::media::MediaStore;
 use crate::views::Views;
+use crate::webhooks::sending::Webhooks;
 
 /// The state, as handlers take it.
 pub type State = web::Data<App>;
@@ -43,6 +44,8 @@ pub struct App {
     pub mail: Option<Mailer>,
     /// Wakes the sender when something was queued here.
     pub outbox: Notify,
+    /// Sends webhooks.
+    pub webhooks: Webhooks,
     /// Delivery's answers, rendered.
     pub cache: Cache,
     /// How often stories are opened.
@@ -79,6 +82,7 @@ impl App {
             uploads: Arc::new(Semaphore::new(cores + WAITING_UPLOADS)),
             mail: Mailer::open(&config)?,
             outbox: Notify::new(),
+            webhooks: Webhooks::new(config.webhook_allow_private.clone()),
             cache: Cache::new(config.cache_bytes),
             views: Views::new(),
             streams: Arc::new(Semaphore::new(STREAMS)),

@@ -63,6 +63,11 @@ impl Answer {
         Ok(self)
     }
 
+    /// The body, for whoever completes an answer after its transaction.
+    pub fn text(&self) -> &str {
+        &self.body
+    }
+
     /// Adds the item's entity tag.
     pub fn version(self, version: i64) -> Self {
         self.header("ETag", version_tag(version))

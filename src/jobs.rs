@@ -9,7 +9,7 @@ use crate::app::State;
 use crate::db::{Conn, Tx};
 use crate::error::Result;
 use crate::schema::{audit, idempotency, sessions};
-use crate::{changes, search, views};
+use crate::{changes, outbox, search, views, webhooks};
 
 /// How often retention looks.
 const EVERY: Duration = Duration::from_secs(600);
@@ -34,7 +34,9 @@ impl Jobs {
 pub fn start(app: State) -> Jobs {
     Jobs(vec![
         tokio::task::spawn(changes::follow::follow(app.clone())),
-        tokio::task::spawn(crate::outbox::run(app.clone())),
+        tokio::task::spawn(outbox::work::<outbox::Outbox>(app.clone())),
+        tokio::task::spawn(outbox::work::<webhooks::sending::Deliveries>(app.clone())),
+        tokio::task::spawn(webhooks::queueing::follow(app.clone())),
         tokio::task::spawn(count_views(app.clone())),
         tokio::task::spawn(search::fill(app.clone())),
         tokio::task::spawn(forget(app)),
@@ -88,6 +90,7 @@ async fn retention(app: &State) -> Result<()> {
     while crate::feedback::forget_senders(app, PIECE).await? == PIECE {}
     while app.db.write(|tx| crate::outbox::forget_done(tx, PIECE)).await? == PIECE {}
     app.db.write(crate::share::store::forget_counts).await?;
+    while app.db.write(|tx| webhooks::deliveries::forget_old(tx, PIECE)).await? == PIECE {}
     while app
         .db
         .write(|tx| changes::retention::forget_superseded(tx, PIECE))

@@ -276,6 +276,10 @@ const TAGS: &[(&str, &str)] = &[
         "site",
         "The site: its name, languages, and the text readers consent to.",
     ),
+    (
+        "webhooks",
+        "Other programs that are told what changed for readers, by the Standard Webhooks specification.",
+    ),
     ("auth", "Signing in and out."),
     ("editors", "Accounts of the people in the newsroom."),
     ("media", "Image files. Always take their addresses from JSON."),
@@ -404,7 +408,16 @@ fn is_cached(path: &str) -> bool {
 }
 
 /// Operations whose body may be left out, by the end of their address.
-const ACTIONS: &[&str] = &["/publish", "/unpublish", "/trash", "/restore", "/auth/logout"];
+const ACTIONS: &[&str] = &[
+    "/publish",
+    "/unpublish",
+    "/trash",
+    "/restore",
+    "/auth/logout",
+    "/rotate-secret",
+    "/webhooks/{id}/test",
+    "{delivery_id}/replay",
+];
 
 /// Management operations that need no token.
 pub const OPEN: &[&str] = &[

@@ -25,7 +25,7 @@ use crate::front::front;
 use crate::request::{self, HeadOnly, RequestId};
 use crate::{
     articles, auth, captions, changes, docs, feedback, feeds, health, images, jobs, media, openapi, search, share,
-    site, taxonomy, views,
+    site, taxonomy, views, webhooks,
 };
 
 /// The whole API. Mounting a handler documents it.
@@ -52,7 +52,8 @@ pub fn api(config: &mut ServiceConfig<'_>) {
                 .configure(images::management::mount)
                 .configure(feedback::management::mount)
                 .configure(taxonomy::management::mount)
-                .configure(site::mount_management),
+                .configure(site::mount_management)
+                .configure(webhooks::management::mount),
         )
         .configure(media::delivery::mount)
         .configure(feeds::delivery::mount)
