@@ -35,3 +35,4 @@ mod site;
 mod taxonomy;
 mod tokens;
 mod views;
+mod webhooks;

@@ -96,6 +96,17 @@ management replyToFeedback      own      401 403 200 200
 management deleteFeedback       own      401 403 204 204
 management exportPersonalData   own      401 403 403 200
 management erasePersonalData    own      401 403 403 200
+management listWebhooks         own      401 403 403 200
+management createWebhook        own      401 403 403 201
+management getWebhook           own      401 403 403 200
+management updateWebhook        own      401 403 403 200
+management deleteWebhook        own      401 403 403 204
+management rotateWebhookSecret  own      401 403 403 200
+management testWebhook          own      401 403 403 200
+management replayWebhook        own      401 403 403 202
+management listWebhookDeliveries own     401 403 403 200
+management getWebhookDelivery   own      401 403 403 200
+management replayWebhookDelivery own     401 403 403 202
 delivery   listArticles         live     200 200 200 200
 delivery   getArticle           live     200 200 200 200
 delivery   getArticle           own      404 404 404 404
@@ -255,6 +266,17 @@ async fn account(desk: &Desk, role: &str) -> Reply {
     desk.as_admin().post("/editors", new).await.is(201)
 }
 
+/// A webhook to where nothing is sent.
+async fn webhook(desk: &Desk) -> Reply {
+    let new = json!({ "url": "http://10.0.0.1/hook" });
+    desk.as_admin().post("/webhooks", new).await.is(201)
+}
+
+async fn delivery(desk: &Desk, webhook: &str) -> String {
+    let test = desk.as_admin().ask("POST", &format!("/webhooks/{webhook}/test"));
+    test.await.is(200).id()
+}
+
 /// A section, tag or author; a live story uses it when readers are to see it.
 async fn named(desk: &Desk, kind: &str, whose: &str) -> Reply {
     let item = desk.named(kind, "Tên").await;
@@ -293,6 +315,7 @@ async fn ask(desk: &Desk, row: &Row, role: &str) -> Ask {
         "feedback" => Some(feedback(desk).await),
         "editors" => Some(account(desk, "writer").await),
         "auth" => Some(desk.as_admin().get("/auth/sessions").await),
+        "webhooks" => Some(webhook(desk).await),
         kind => Some(named(desk, kind, row.whose).await),
     };
     let name = match (&object, id) {
@@ -315,6 +338,10 @@ async fn ask(desk: &Desk, row: &Row, role: &str) -> Ask {
         Some((start, end)) => format!("{start}/{name}{}", end.split_once('}').map_or("", |(_, rest)| rest)),
         None if id == "searchArticles" => format!("{path}?q=tin"),
         None => path.to_owned(),
+    };
+    let path = match path.contains("{delivery_id}") {
+        true => path.replace("{delivery_id}", &delivery(desk, &name).await),
+        false => path,
     };
     let mut ask = who.ask(&row.operation.method, &path);
     let parameters = row.operation.about["parameters"].to_string();
@@ -352,6 +379,9 @@ async fn body(desk: &Desk, row: &Row) -> Option<Value> {
         "updateFeedback" => json!({ "status": "in_progress" }),
         "replyToFeedback" => json!({ "message": "Cảm ơn." }),
         "exportPersonalData" | "erasePersonalData" => json!({ "email": "an@example.vn" }),
+        "createWebhook" => json!({ "url": "http://10.0.0.1/hook" }),
+        "updateWebhook" => json!({ "name": "Tên khác" }),
+        "replayWebhook" => json!({ "since": "2026-01-01T00:00:00Z" }),
         "sendFeedback" => message("Chào"),
         _ => return None,
     })
