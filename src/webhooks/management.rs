@@ -302,8 +302,8 @@ async fn get_webhook(app: State, caller: Caller, id: Result<PathId>) -> Result<A
 
 /// Change a webhook.
 ///
-/// Needs the role admin. A merge patch (RFC 7396), also taken as `application/json`. A new address or filter also holds for
-/// what waits to be sent, respectively for what changes from now on.
+/// Needs the role admin. A merge patch (RFC 7396), also taken as `application/json`. A new address is where everything goes
+/// from now on, also what waits for its next try; new filters hold for what changes from now on.
 #[utoipa::path(
     tag = "webhooks",
     params(("id" = Id, Path, description = "The webhook's id."), IfMatchParam),

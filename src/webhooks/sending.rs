@@ -162,11 +162,15 @@ fn keep(tx: &mut Tx<'_>, row: &Row, outcome: &Outcome, schedule: &[u32]) -> Resu
     } else {
         wait_after(schedule, row.tries, outcome.retry_after).ok_or(DeliveryState::Failed)
     };
+    // The webhook is locked before its deliveries, as everywhere.
+    let end = match outcome.delivered() {
+        true => store::note_success(tx, &row.webhook_id)?,
+        false => store::note_failure(tx, &row.webhook_id, outcome.gone())?,
+    };
     deliveries::settle(tx, row, next)?;
-    if outcome.delivered() {
-        store::note_success(tx, &row.webhook_id)
-    } else {
-        store::note_failure(tx, &row.webhook_id, outcome.gone())
+    match end {
+        Some(end) => store::give_up(tx, &row.webhook_id, &end),
+        None => Ok(()),
     }
 }
 

@@ -344,35 +344,47 @@ pub fn secrets(conn: &mut Conn, webhook: &Id, now: Time) -> Result<Vec<Secret>> 
     Ok(texts.into_iter().map(Secret::kept).collect())
 }
 
+/// Why a webhook is given up by itself.
+pub struct End {
+    reason: DisabledReason,
+    failing_since: Time,
+}
+
 /// Notes that a receiver takes events.
-pub fn note_success(tx: &mut Tx<'_>, id: &Id) -> Result<()> {
+pub fn note_success(tx: &mut Tx<'_>, id: &Id) -> Result<Option<End>> {
     let nothing: Option<i64> = None;
     let failing = webhooks::table.filter(webhooks::id.eq(id).and(webhooks::failing_ms.is_not_null()));
     diesel::update(failing)
         .set(webhooks::failing_ms.eq(nothing))
         .execute(tx.conn)?;
-    Ok(())
+    Ok(None)
 }
 
-/// Notes that a try failed. A receiver that is gone, or has failed for too long, is not called any more.
-pub fn note_failure(tx: &mut Tx<'_>, id: &Id, gone: bool) -> Result<()> {
+/// Notes that a try failed. A receiver that is gone, or has failed for too long, is to be given up: the webhook is locked
+/// then.
+pub fn note_failure(tx: &mut Tx<'_>, id: &Id, gone: bool) -> Result<Option<End>> {
     let Some(row) = find(tx.conn, id)?.filter(|row| !row.disabled) else {
-        return Ok(());
+        return Ok(None);
     };
-    let since = row.failing_since.unwrap_or(tx.now);
+    let failing_since = row.failing_since.unwrap_or(tx.now);
     if row.failing_since.is_none() {
         diesel::update(webhooks::table.find(id))
-            .set(webhooks::failing_ms.eq(since.ms()))
+            .set(webhooks::failing_ms.eq(failing_since.ms()))
             .execute(tx.conn)?;
     }
-    let reason = match (gone, since.plus_seconds(super::FAILING_SECONDS) <= tx.now) {
+    let reason = match (gone, failing_since.plus_seconds(super::FAILING_SECONDS) <= tx.now) {
         (true, _) => DisabledReason::Gone,
         (false, true) => DisabledReason::Failing,
-        (false, false) => return Ok(()),
+        (false, false) => return Ok(None),
     };
     claim(tx, id, &Guard::any())?;
-    disable(tx, id, reason)?;
-    let data = json!({ "reason": reason, "failing_since": since });
+    Ok(Some(End { reason, failing_since }))
+}
+
+/// Disables a webhook that is to be given up.
+pub fn give_up(tx: &mut Tx<'_>, id: &Id, end: &End) -> Result<()> {
+    disable(tx, id, end.reason)?;
+    let data = json!({ "reason": end.reason, "failing_since": end.failing_since });
     audit::record(tx, &Actor::system("webhooks"), "webhook.disable", "webhook", id, data)
 }
 

@@ -248,6 +248,10 @@ newsroom_tests! {
         let nobody = admin.patch(&format!("/webhooks/{}", hook.id()), json!({ "url": "http://127.0.0.1:1/" }), 1).await.is(200);
         let closed = admin.ask("POST", &format!("/webhooks/{}/test", nobody.id())).await.is(200);
         assert_eq!(closed["attempts"][0]["error"], "not_connected", "{}", closed.body());
+        let secure = json!({ "url": receiver.url().replace("http:", "https:") });
+        admin.patch(&format!("/webhooks/{}", hook.id()), secure, 2).await.is(200);
+        let plain = admin.ask("POST", &path).await.is(200);
+        assert_eq!(plain["attempts"][0]["error"], "not_connected", "no TLS there: {}", plain.body());
     }
 
     async fn nothing_is_sent_into_our_own_networks(desk) {

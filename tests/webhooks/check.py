@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,7 @@ import time
 import urllib.error
 import urllib.request
 
+import trustme
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 START_SECONDS = 120
@@ -42,7 +44,7 @@ def free_port():
 class Receiver:
     """Keeps what it gets, and answers what it is told to, then 204."""
 
-    def __init__(self):
+    def __init__(self, authority=None):
         self.seen, self.answers = [], []
         receiver = self
 
@@ -64,6 +66,11 @@ class Receiver:
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
+        if authority:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            authority.issue_cert("localhost").configure_cert(context)
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+            self.url = f"https://localhost:{self.server.server_port}/hook"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def wait_for(self, count):
@@ -158,13 +165,23 @@ def check_gone(desk, receiver, hook):
     expect(len(receiver.seen) == start + 1, "a disabled webhook sends")
 
 
-def check(base):
+def check_https(desk, authority):
+    for receiver, state in [(Receiver(authority), "delivered"), (Receiver(trustme.CA()), "failed")]:
+        hook = desk.manage("POST", "/webhooks", {"url": receiver.url, "events": ["site.updated"]})
+        delivery = desk.manage("POST", f"/webhooks/{hook['id']}/test", {})
+        expect(delivery["state"] == state, f"HTTPS with {receiver.url}: {delivery['attempts']}")
+        expect(len(receiver.seen) == (state == "delivered"), "an unknown authority's certificate is taken")
+        expect(all(verifies(hook["secret"], *seen) for seen in receiver.seen), "a signature that does not verify")
+
+
+def check(base, authority):
     desk, receiver = Desk(base), Receiver()
     desk.sign_in()
+    check_https(desk, authority)
     hook = check_delivery(desk, receiver)
     check_rotation(desk, receiver, hook)
     check_gone(desk, receiver, hook)
-    print(f"{len(receiver.seen)} requests, signed by one secret and by two, refused, hung up on, and ended by 410")
+    print(f"{len(receiver.seen)} requests, signed by one secret and by two, refused, hung up on, and ended by 410; HTTPS by known authorities")
 
 
 def wait_for(base, process):
@@ -184,9 +201,12 @@ def main():
     base = f"http://127.0.0.1:{free_port()}"
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as log:
         settings = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        authority = trustme.CA()
+        authority.cert_pem.write_to_path(f"{folder}/authority.pem")
         settings |= {
             "BIND": base.removeprefix("http://"),
-            "WEBHOOK_ALLOW_PRIVATE": "127.0.0.1",
+            "SSL_CERT_FILE": f"{folder}/authority.pem",
+            "WEBHOOK_ALLOW_PRIVATE": "127.0.0.1,localhost",
             "WEBHOOK_RETRY_SECONDS": "1,1,1,1,1",
         }
         create = [binary, "editor", "create", "--email", EMAIL, "--name", "Admin", "--role", "admin"]
@@ -194,7 +214,7 @@ def main():
         process = subprocess.Popen([binary, "serve"], cwd=folder, env=settings, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
             wait_for(base, process)
-            check(base)
+            check(base, authority)
         finally:
             process.terminate()
             process.wait(30)
