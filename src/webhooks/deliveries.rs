@@ -12,6 +12,10 @@ use crate::types::{Id, Time};
 
 /// How long a delivery is ours; longer than any try.
 const LEASE_SECONDS: i64 = 30;
+/// A wait that is longer than any of ours comes from a clock that was ahead, in seconds.
+const NO_WAIT_SECONDS: i64 = 2 * 24 * 3600;
+/// A lease that runs for longer does too; instances' clocks may differ by nearly as much.
+const NO_LEASE_SECONDS: i64 = 600;
 /// Tries of one webhook at once: a receiver that hangs holds no more.
 const AT_ONCE_EACH: i64 = 4;
 /// How long deliveries are kept.
@@ -60,7 +64,7 @@ pub struct New<'n> {
 pub fn queue(tx: &mut Tx<'_>, new: &New<'_>) -> Result<bool> {
     let statement = "INSERT INTO webhook_deliveries \
         (id, webhook_id, event_id, kind, payload, state, tries, attempts, due_ms, lease_ms, fence, created_ms) \
-        VALUES ($1, $2, $3, $4, $5, 'pending', 0, 0, $6, 0, 0, $7) ON CONFLICT (webhook_id, event_id) DO NOTHING";
+        VALUES ($1, $2, $3, $4, $5, 'pending', 0, 0, 0, 0, 0, $6) ON CONFLICT (webhook_id, event_id) DO NOTHING";
     let id = Id::new();
     let values = [
         Value::Text(id.as_str()),
@@ -68,7 +72,6 @@ pub fn queue(tx: &mut Tx<'_>, new: &New<'_>) -> Result<bool> {
         Value::Text(new.event_id),
         Value::Text(new.kind),
         Value::Text(new.payload),
-        Value::Int(tx.now.ms()),
         Value::Int(tx.now.ms()),
     ];
     insert_once(tx.conn, statement, &values)
@@ -102,7 +105,7 @@ pub fn replay(tx: &mut Tx<'_>, id: &Id) -> Result<()> {
         .set((
             webhook_deliveries::state.eq(DeliveryState::Pending.as_str()),
             webhook_deliveries::tries.eq(0),
-            webhook_deliveries::due_ms.eq(tx.now.ms()),
+            webhook_deliveries::due_ms.eq(0),
             webhook_deliveries::lease_ms.eq(0),
             webhook_deliveries::fence.eq(webhook_deliveries::fence + 1),
             webhook_deliveries::ended_ms.eq(none),
@@ -119,7 +122,7 @@ pub fn replay_event(tx: &mut Tx<'_>, webhook: &Id, event: &str) -> Result<()> {
         .filter(
             webhook_deliveries::state
                 .ne(DeliveryState::Pending.as_str())
-                .or(webhook_deliveries::lease_ms.le(tx.now.ms())),
+                .or(not_held(tx.now)),
         )
         .select(webhook_deliveries::id)
         .first(tx.conn)
@@ -158,9 +161,14 @@ pub fn waiting(conn: &mut Conn, now: Time, free: usize) -> Result<Vec<Id>> {
 }
 
 fn due_of(conn: &mut Conn, webhook: &Id, now: Time) -> Result<Vec<Id>> {
+    let too_far = now.plus_seconds(NO_WAIT_SECONDS).ms();
     let due: Vec<Id> = pending_of(webhook)
-        .filter(webhook_deliveries::due_ms.le(now.ms()))
-        .filter(webhook_deliveries::lease_ms.le(now.ms()))
+        .filter(
+            webhook_deliveries::due_ms
+                .le(now.ms())
+                .or(webhook_deliveries::due_ms.gt(too_far)),
+        )
+        .filter(not_held(now))
         .order((webhook_deliveries::due_ms, webhook_deliveries::id))
         .select(webhook_deliveries::id)
         .limit(AT_ONCE_EACH)
@@ -169,12 +177,20 @@ fn due_of(conn: &mut Conn, webhook: &Id, now: Time) -> Result<Vec<Id>> {
         return Ok(due);
     }
     let running: i64 = pending_of(webhook)
-        .filter(webhook_deliveries::due_ms.le(now.ms()))
-        .filter(webhook_deliveries::lease_ms.gt(now.ms()))
+        .filter(diesel::dsl::not(not_held(now)))
         .count()
         .get_result(conn)?;
     let places = (AT_ONCE_EACH - running).max(0) as usize;
     Ok(due.into_iter().take(places).collect())
+}
+
+/// Nobody has it: no lease runs.
+#[diesel::dsl::auto_type(no_type_alias)]
+fn not_held(now: Time) -> _ {
+    let (now, longest): (i64, i64) = (now.ms(), now.plus_seconds(NO_LEASE_SECONDS).ms());
+    webhook_deliveries::lease_ms
+        .le(now)
+        .or(webhook_deliveries::lease_ms.gt(longest))
 }
 
 fn pending_of(webhook: &Id) -> webhook_deliveries::BoxedQuery<'_, <Conn as diesel::Connection>::Backend> {
@@ -192,7 +208,7 @@ pub fn claim(tx: &mut Tx<'_>, ids: &[Id]) -> Result<Vec<Row>> {
         let free = webhook_deliveries::table
             .filter(webhook_deliveries::id.eq(id))
             .filter(webhook_deliveries::state.eq(DeliveryState::Pending.as_str()))
-            .filter(webhook_deliveries::lease_ms.le(tx.now.ms()));
+            .filter(not_held(tx.now));
         let taken: Option<Row> = diesel::update(free)
             .set((
                 webhook_deliveries::tries.eq(webhook_deliveries::tries + 1),
@@ -319,7 +335,7 @@ fn shown(conn: &mut Conn, row: Row) -> Result<WebhookDelivery> {
     let state = state.ok_or_else(|| Problem::internal(format!("the state {:?} is not known", row.state)))?;
     Ok(WebhookDelivery {
         attempts: attempts_of(conn, &row.id)?,
-        next_attempt_at: (state == DeliveryState::Pending).then_some(row.due_at),
+        next_attempt_at: (state == DeliveryState::Pending).then(|| row.due_at.max(row.created_at)),
         id: row.id,
         webhook_id: row.webhook_id,
         event_id: row.event_id,

@@ -131,7 +131,7 @@ pub struct WebhookReplayInput {
 pub struct WebhookActionInput {}
 
 /// A secret, the one time it is shown.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub struct ShownSecret {
     /// What receivers check signatures with. It is not shown again.
     #[schema(example = "whsec_bm90IGEgc2VjcmV0LCBidXQgYXMgbG9uZyBhcyBvbmU=")]
@@ -139,7 +139,7 @@ pub struct ShownSecret {
 }
 
 /// A webhook with its new secret, which is shown this once.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Serialize)]
 pub struct WebhookSecretRecord {
     /// The webhook.
     #[serde(flatten)]

@@ -353,6 +353,18 @@ newsroom_tests! {
         assert!(told.len() >= 12);
     }
 
+    async fn a_clock_that_was_ahead_holds_nothing_back(desk, WEBHOOK_ALLOW_PRIVATE = "127.0.0.1", WEBHOOK_RETRY_SECONDS = "3600") {
+        let receiver = Receiver::start();
+        receiver.answers([Answer::Status(500)]);
+        let hook = webhook(&desk, &receiver, json!({})).await;
+        desk.story(json!({ "title": "Tin" })).await;
+        deliveries(&desk, &hook, |rows| rows.len() == 1 && rows[0]["attempts"].as_array().is_some_and(|list| list.len() == 1)).await;
+        assert_eq!(receiver.settled().await.len(), 1, "an hour to wait");
+        desk.database().execute("UPDATE webhook_deliveries SET due_ms = due_ms + 31536000000, lease_ms = due_ms + 31536000000");
+        receiver.got(2).await;
+        deliveries(&desk, &hook, |rows| states(rows) == ["delivered"]).await;
+    }
+
     async fn two_instances_send_each_event_once(desk, WEBHOOK_ALLOW_PRIVATE = "127.0.0.1", RATE_LIMITS = "off") {
         let receiver = Receiver::start();
         let hook = webhook(&desk, &receiver, json!({ "events": ["article.published"] })).await;
