@@ -5,6 +5,7 @@
 
 pub mod deliveries;
 pub mod guard;
+pub mod input;
 pub mod management;
 pub mod queueing;
 pub mod sending;

@@ -34,6 +34,8 @@ pub struct Hook {
     pub body: String,
     /// When it came.
     pub at: Instant,
+    /// Whether it was answered 2xx.
+    pub taken: bool,
 }
 
 impl Hook {
@@ -127,13 +129,15 @@ impl Receiver {
         reader.read_exact(&mut body).ok()?;
         let answer = {
             let mut inner = self.lock();
+            let always = inner.always.clone();
+            let answer = inner.next.pop_front().or(always).unwrap_or(Answer::Status(204));
             inner.seen.push(Hook {
                 headers,
                 body: String::from_utf8(body).expect("UTF-8"),
                 at: Instant::now(),
+                taken: matches!(answer, Answer::Status(200..300) | Answer::With(200..300, ..)),
             });
-            let always = inner.always.clone();
-            inner.next.pop_front().or(always).unwrap_or(Answer::Status(204))
+            answer
         };
         self.answer(stream, answer).ok()
     }
