@@ -227,6 +227,9 @@ newsroom_tests! {
         assert_eq!(signed(3), [false, false, false, true]);
         assert_eq!(seen.iter().map(|hook| hook.signatures().len()).collect::<Vec<_>>(), [2, 1, 2, 1]);
         admin.post(&format!("{path}/rotate-secret"), json!({ "overlap_seconds": -1 })).await.points_at("/overlap_seconds");
+        let audited = |what: &str| desk.database().count(&format!("audit WHERE target_type = 'webhook' AND {what}"));
+        assert_eq!([audited("action = 'webhook.create'"), audited("action = 'webhook.rotate_secret'"), audited("action = 'webhook.test'")], [1, 3, 4]);
+        assert_eq!([audited("data LIKE '%whsec%'"), audited("data LIKE '%/hook%'")], [0, 0], "neither secrets nor whole addresses");
     }
 
     async fn a_test_tells_what_came_of_it(desk, WEBHOOK_ALLOW_PRIVATE = "127.0.0.1") {
