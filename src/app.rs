@@ -17,6 +17,7 @@ use crate::limits::Limits;
 use crate::mail::Mailer;
 use crate::media::MediaStore;
 use crate::views::Views;
+use crate::webhooks::sending::Webhooks;
 
 /// The state, as handlers take it.
 pub type State = web::Data<App>;
@@ -47,6 +48,8 @@ pub struct App {
     pub mail: Option<Mailer>,
     /// Wakes the sender when something was queued here.
     pub outbox: Notify,
+    /// Sends webhooks.
+    pub webhooks: Webhooks,
     /// Delivery's answers, rendered.
     pub cache: Cache,
     /// Names and image files that stories point at.
@@ -86,6 +89,7 @@ impl App {
             uploads: Arc::new(Semaphore::new(cores + WAITING_UPLOADS)),
             mail: Mailer::open(&config)?,
             outbox: Notify::new(),
+            webhooks: Webhooks::new(config.webhook_allow_private.clone()),
             cache: Cache::new(config.cache_bytes),
             known: Known::new(Arc::clone(db.truth())),
             views: Views::new(),

@@ -10,6 +10,7 @@ use rand::Rng;
 
 use crate::db::Location;
 use crate::text::is_language;
+use crate::webhooks::guard::Allowed;
 
 /// A value that must not be printed.
 #[derive(Clone)]
@@ -77,6 +78,10 @@ pub struct Config {
     pub mail_from: Mailbox,
     /// `MAIL_RETRY_SECONDS`: the waits between tries of a mail, in seconds.
     pub mail_retry_seconds: Vec<u32>,
+    /// `WEBHOOK_ALLOW_PRIVATE`: which addresses of our own networks webhooks may go to.
+    pub webhook_allow_private: Allowed,
+    /// `WEBHOOK_RETRY_SECONDS`: the waits between tries of a webhook, in seconds.
+    pub webhook_retry_seconds: Vec<u32>,
     /// `LOG`: what is logged, such as `info` or `newsdesk=debug`.
     pub log: String,
 }
@@ -169,10 +174,17 @@ impl Config {
         if cache_mib > 1024 * 1024 {
             errors.push("CACHE_MIB must be a number of mebibytes from 0 to 1048576".into());
         }
+        let webhook_allow_private = Allowed::parse(&text("WEBHOOK_ALLOW_PRIVATE", "off")).unwrap_or_else(|error| {
+            errors.push(error);
+            Allowed::default()
+        });
+        let waits = text("WEBHOOK_RETRY_SECONDS", "5,300,1800,7200,18000,36000,50400,72000,86400");
+        let webhook_retry_seconds = seconds("WEBHOOK_RETRY_SECONDS", &waits, &mut errors);
         let site_name = text("SITE_NAME", "newsdesk");
         let smtp_url = smtp_url(&text("SMTP_URL", ""), &mut errors);
         let mail_from = mail_from(&text("MAIL_FROM", ""), &site_name, &site_url, &mut errors);
-        let mail_retry_seconds = seconds(&text("MAIL_RETRY_SECONDS", "60,300,1800,7200,28800"), &mut errors);
+        let waits = text("MAIL_RETRY_SECONDS", "60,300,1800,7200,28800");
+        let mail_retry_seconds = seconds("MAIL_RETRY_SECONDS", &waits, &mut errors);
         let media_url = text("MEDIA_URL", "file://data/media");
         let log = text("LOG", "info");
 
@@ -201,6 +213,8 @@ impl Config {
                 smtp_url,
                 mail_from,
                 mail_retry_seconds,
+                webhook_allow_private,
+                webhook_retry_seconds,
                 log,
             })
         } else {
@@ -238,11 +252,11 @@ fn mail_from(text: &str, site_name: &str, site_url: &str, errors: &mut Vec<Strin
 }
 
 /// Waits in seconds, joined by commas.
-fn seconds(text: &str, errors: &mut Vec<String>) -> Vec<u32> {
+fn seconds(name: &str, text: &str, errors: &mut Vec<String>) -> Vec<u32> {
     let waits: Option<Vec<u32>> = list(text).iter().map(|part| part.parse().ok()).collect();
     let good = waits.filter(|waits| !waits.is_empty() && waits.iter().all(|wait| (1..=604_800).contains(wait)));
     good.unwrap_or_else(|| {
-        errors.push("MAIL_RETRY_SECONDS must be seconds joined by commas, such as 60,300,1800".into());
+        errors.push(format!("{name} must be seconds joined by commas, such as 60,300,1800"));
         Vec::new()
     })
 }

@@ -69,6 +69,11 @@ impl Answer {
         serde_json::from_str(&self.body).map_err(Problem::internal)
     }
 
+    /// The body, for whoever completes an answer after its transaction.
+    pub fn text(&self) -> &str {
+        &self.body
+    }
+
     /// Adds the item's entity tag.
     pub fn version(self, version: i64) -> Self {
         self.header("ETag", version_tag(version))

@@ -10,28 +10,31 @@ use crate::auth::links;
 use crate::db::{Conn, Tx};
 use crate::error::Result;
 use crate::schema::{idempotency, sessions};
-use crate::{audit, changes, search, views};
+use crate::{audit, changes, outbox, search, views, webhooks};
 
 /// How often retention looks.
 const EVERY: Duration = Duration::from_secs(600);
 /// Rows that one write removes, so that others are not kept waiting.
 const PIECE: i64 = 500;
 
-/// How long mail that is being sent has to end at a stop.
-const LAST_MAILS: Duration = Duration::from_secs(10);
+/// How long what is being sent has to end at a stop.
+const LAST_TRIES: Duration = Duration::from_secs(10);
 
 /// The running jobs.
 pub struct Jobs {
-    sending: JoinHandle<()>,
+    sending: Vec<JoinHandle<()>>,
     others: Vec<JoinHandle<()>>,
 }
 
 impl Jobs {
     /// Ends them; what is being sent gets a little time.
     pub async fn stop(mut self) {
-        if tokio::time::timeout(LAST_MAILS, &mut self.sending).await.is_err() {
-            tracing::warn!("mail that was being sent is cut off; it is sent again after the next start");
-            self.others.push(self.sending);
+        let ended = futures_util::future::join_all(&mut self.sending);
+        if tokio::time::timeout(LAST_TRIES, ended).await.is_err() {
+            tracing::warn!("what was being sent is cut off; it is sent again after the next start");
+            // One that has ended must not be waited for again.
+            let running = self.sending.into_iter().filter(|job| !job.is_finished());
+            self.others.extend(running);
         }
         for job in self.others {
             job.abort();
@@ -44,10 +47,14 @@ impl Jobs {
 /// Starts the jobs on the current runtime.
 pub fn start(app: State) -> Jobs {
     Jobs {
-        sending: tokio::task::spawn(crate::outbox::run(app.clone())),
+        sending: vec![
+            tokio::task::spawn(outbox::work::<outbox::Outbox>(app.clone())),
+            tokio::task::spawn(outbox::work::<webhooks::sending::Deliveries>(app.clone())),
+        ],
         others: vec![
             tokio::task::spawn(changes::follow::follow(app.clone())),
             tokio::task::spawn(audit::chain::run(app.clone())),
+            tokio::task::spawn(webhooks::queueing::follow(app.clone())),
             tokio::task::spawn(count_views(app.clone())),
             tokio::task::spawn(search::fill(app.clone())),
             tokio::task::spawn(crate::schedules::job::run(app.clone())),
@@ -106,6 +113,7 @@ async fn retention(app: &State) -> Result<()> {
         while crate::articles::revisions::store::thin(app, days, PIECE).await? == PIECE {}
     }
     app.db.write(crate::share::store::forget_counts).await?;
+    while app.db.write(|tx| webhooks::deliveries::forget_old(tx, PIECE)).await? == PIECE {}
     while app
         .db
         .write(|tx| crate::previews::store::forget_ended(tx, PIECE))

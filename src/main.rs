@@ -46,6 +46,7 @@ mod telemetry;
 mod text;
 mod types;
 mod views;
+mod webhooks;
 
 fn main() -> std::process::ExitCode {
     cli::main()

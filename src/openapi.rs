@@ -300,6 +300,10 @@ const TAGS: &[(&str, &str)] = &[
         "site",
         "The site: its name, languages, and the text readers consent to.",
     ),
+    (
+        "webhooks",
+        "Other programs that are told what changed for readers, by the Standard Webhooks specification.",
+    ),
     ("auth", "Signing in and out."),
     ("editors", "Accounts of the people in the newsroom."),
     ("api-keys", "Keys of programs that call the API."),
@@ -470,6 +474,9 @@ const ACTIONS: &[&str] = &[
     "/trash",
     "/restore",
     "/auth/logout",
+    "/rotate-secret",
+    "/webhooks/{id}/test",
+    "{delivery_id}/replay",
 ];
 
 /// Management operations that need no token.

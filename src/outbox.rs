@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use diesel::prelude::*;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::app::{App, State};
@@ -55,25 +56,40 @@ pub fn queue(tx: &mut Tx<'_>, kind: &str, payload: &str, dedupe: &str) -> Result
     insert_once(tx.conn, statement, &values)
 }
 
-/// Sends until the program is asked to stop, and then ends once the running tries have. A slow mail keeps its own place,
+/// Something whose rows are sent one by one, each at least once.
+pub trait Queue: 'static {
+    /// What is taken and then tried.
+    type Row: Send + 'static;
+    /// Rows that one instance sends at once.
+    const AT_ONCE: usize;
+
+    /// Wakes the sender when something was queued here.
+    fn woken(app: &App) -> &Notify;
+    /// Takes up to `free` rows that are due, each by a lease and a fence.
+    fn take(app: &App, free: usize) -> impl Future<Output = Result<Vec<Self::Row>>>;
+    /// Tries one row, and keeps what came of it.
+    fn attempt(app: State, row: Self::Row) -> impl Future<Output = ()> + Send + 'static;
+}
+
+/// Sends until the program is asked to stop, and then ends once the running tries have. What is slow keeps its own place,
 /// not those of others. Tries that are cut off are taken again after their leases.
-pub async fn run(app: State) {
+pub async fn work<Q: Queue>(app: State) {
     let mut tries = JoinSet::new();
     let mut stopping = app.stopping.subscribe();
     while !*stopping.borrow() {
         while tries.try_join_next().is_some() {}
-        let free = AT_ONCE.saturating_sub(tries.len());
+        let free = Q::AT_ONCE.saturating_sub(tries.len());
         let found = if free == 0 {
             0
         } else {
-            begin(&app, &mut tries, free).await
+            begin::<Q>(&app, &mut tries, free).await
         };
         if free > 0 && found == free {
             continue;
         }
         tokio::select! {
             Some(_) = tries.join_next() => {}
-            () = app.outbox.notified() => {}
+            () = Q::woken(&app).notified() => {}
             _ = stopping.changed() => {}
             () = tokio::time::sleep(EVERY) => {}
         }
@@ -91,20 +107,39 @@ fn sendable(app: &App) -> &'static [&'static str] {
 }
 
 /// Starts the tries of up to `free` rows; how many they are.
-async fn begin(app: &State, tries: &mut JoinSet<()>, free: usize) -> usize {
-    match take(app, free).await {
+async fn begin<Q: Queue>(app: &State, tries: &mut JoinSet<()>, free: usize) -> usize {
+    match Q::take(app, free).await {
         Ok(rows) => {
             let found = rows.len();
             for row in rows {
-                let app = app.clone();
-                tries.spawn(async move { attempt(&app, row).await });
+                tries.spawn(Q::attempt(app.clone(), row));
             }
             found
         }
         Err(problem) => {
-            tracing::error!(cause = %problem, "the outbox cannot be read; it is tried again");
+            tracing::error!(cause = %problem, "what has to be sent cannot be read; it is tried again");
             0
         }
+    }
+}
+
+/// The rows of the table `outbox`.
+pub struct Outbox;
+
+impl Queue for Outbox {
+    type Row = Row;
+    const AT_ONCE: usize = AT_ONCE;
+
+    fn woken(app: &App) -> &Notify {
+        &app.outbox
+    }
+
+    fn take(app: &App, free: usize) -> impl Future<Output = Result<Vec<Row>>> {
+        take(app, free)
+    }
+
+    async fn attempt(app: State, row: Row) {
+        attempt(&app, row).await;
     }
 }
 

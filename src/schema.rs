@@ -564,3 +564,65 @@ diesel::table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(one_time_tokens, editors);
+
+diesel::table! {
+    webhooks (id) {
+        id -> Text,
+        name -> Nullable<Text>,
+        url -> Text,
+        events -> Text,
+        languages -> Text,
+        section_ids -> Text,
+        disabled -> Bool,
+        disabled_reason -> Nullable<Text>,
+        failing_ms -> Nullable<BigInt>,
+        from_seq -> BigInt,
+        replay_seq -> Nullable<BigInt>,
+        replay_until -> Nullable<BigInt>,
+        created_ms -> BigInt,
+        updated_ms -> BigInt,
+        version -> BigInt,
+    }
+}
+
+diesel::table! {
+    webhook_secrets (id) {
+        id -> Text,
+        webhook_id -> Text,
+        secret -> Text,
+        expires_ms -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    webhook_deliveries (id) {
+        id -> Text,
+        webhook_id -> Text,
+        event_id -> Text,
+        kind -> Text,
+        payload -> Text,
+        state -> Text,
+        tries -> BigInt,
+        attempts -> BigInt,
+        due_ms -> BigInt,
+        lease_ms -> BigInt,
+        fence -> BigInt,
+        created_ms -> BigInt,
+        ended_ms -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    webhook_attempts (delivery_id, n) {
+        delivery_id -> Text,
+        n -> BigInt,
+        at_ms -> BigInt,
+        duration_ms -> BigInt,
+        status -> Nullable<BigInt>,
+        error -> Nullable<Text>,
+        detail -> Nullable<Text>,
+        response -> Nullable<Text>,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(webhooks, webhook_deliveries);

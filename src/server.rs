@@ -25,7 +25,7 @@ use crate::front::front;
 use crate::request::{self, Forwarded, HeadOnly, RequestId};
 use crate::{
     articles, audit, auth, captions, changes, docs, feedback, feeds, health, images, jobs, leases, media, openapi,
-    previews, schedules, search, share, site, taxonomy, views,
+    previews, schedules, search, share, site, taxonomy, views, webhooks,
 };
 
 /// The whole API. Mounting a handler documents it.
@@ -60,7 +60,8 @@ pub fn api(config: &mut ServiceConfig<'_>) {
                 .configure(feedback::management::mount)
                 .configure(taxonomy::management::mount)
                 .configure(site::mount_management)
-                .configure(audit::management::mount),
+                .configure(audit::management::mount)
+                .configure(webhooks::management::mount),
         )
         .configure(media::delivery::mount)
         .configure(feeds::delivery::mount)

@@ -15,7 +15,7 @@ use diesel::prelude::*;
 
 use crate::db::{Conn, Tx};
 use crate::error::{Problem, Result};
-use crate::schema::{changes, counters};
+use crate::schema::{changes, counters, meta};
 use crate::types::{Id, Time};
 
 pub use truth::{Cell, Truth};
@@ -121,6 +121,20 @@ pub fn after(conn: &mut Conn, seq: i64, limit: i64) -> Result<Vec<Arc<Recorded>>
             Ok(Arc::new(Recorded { seq, change, at }))
         })
         .collect()
+}
+
+/// The number before the first change that is not older than a time; none when all are older.
+pub fn before(conn: &mut Conn, since: Time) -> Result<Option<i64>> {
+    let first: Option<i64> = changes::table
+        .filter(changes::at_ms.ge(since.ms()))
+        .select(diesel::dsl::min(changes::seq))
+        .first(conn)?;
+    Ok(first.map(|seq| seq - 1))
+}
+
+/// The name of this life of the database: a restore begins another.
+pub fn epoch(conn: &mut Conn) -> Result<String> {
+    Ok(meta::table.find("epoch").select(meta::value).first(conn)?)
 }
 
 /// When the newest change of the content of a story and its translations, or of the site, was made.

@@ -47,3 +47,4 @@ mod taxonomy;
 mod tokens;
 mod translations;
 mod views;
+mod webhooks;

@@ -158,6 +158,17 @@ management deleteFeedback       own      401 403 204 204
 management exportPersonalData   own      401 403 403 200
 management erasePersonalData    own      401 403 403 200
 delivery   getPreview           own      200 200 200 200
+management listWebhooks         own      401 403 403 200
+management createWebhook        own      401 403 403 201
+management getWebhook           own      401 403 403 200
+management updateWebhook        own      401 403 403 200
+management deleteWebhook        own      401 403 403 204
+management rotateWebhookSecret  own      401 403 403 200
+management testWebhook          own      401 403 403 200
+management replayWebhook        own      401 403 403 202
+management listWebhookDeliveries own     401 403 403 200
+management getWebhookDelivery   own      401 403 403 200
+management replayWebhookDelivery own     401 403 403 202
 delivery   listArticles         live     200 200 200 200
 delivery   getArticle           live     200 200 200 200
 delivery   getArticle           own      404 404 404 404
@@ -406,6 +417,17 @@ async fn api_key(desk: &Desk, role: &str, whose: &str) -> Reply {
     owner.post("/api-keys", new).await.is(201)
 }
 
+/// A webhook to where nothing is sent.
+async fn webhook(desk: &Desk) -> Reply {
+    let new = json!({ "url": "http://10.0.0.1/hook" });
+    desk.as_admin().post("/webhooks", new).await.is(201)
+}
+
+async fn delivery(desk: &Desk, webhook: &str) -> String {
+    let test = desk.as_admin().ask("POST", &format!("/webhooks/{webhook}/test"));
+    test.await.is(200).id()
+}
+
 /// A section, tag or author; a live story uses it when readers are to see it.
 async fn named(desk: &Desk, kind: &str, whose: &str) -> Reply {
     let item = desk.named(kind, "Tên").await;
@@ -448,6 +470,7 @@ async fn ask(desk: &Desk, row: &Row, role: &str) -> Ask {
         "editors" => Some(account(desk, "writer").await),
         "api-keys" => Some(api_key(desk, role, row.whose).await),
         "auth" => Some(desk.as_admin().get("/auth/sessions").await),
+        "webhooks" => Some(webhook(desk).await),
         kind => Some(named(desk, kind, row.whose).await),
     };
     let name = match (&object, id) {
@@ -482,6 +505,7 @@ async fn ask(desk: &Desk, row: &Row, role: &str) -> Ask {
     };
     let path = match (&object, id) {
         (Some(article), "revokePreviewLink") => path.replace("{link_id}", &preview_link(desk, article).await.id()),
+        _ if path.contains("{delivery_id}") => path.replace("{delivery_id}", &delivery(desk, &name).await),
         _ => path,
     };
     let mut ask = who.ask(&row.operation.method, &path);
@@ -531,6 +555,9 @@ async fn body(desk: &Desk, row: &Row) -> Option<Value> {
         "updateFeedback" => json!({ "status": "in_progress" }),
         "replyToFeedback" => json!({ "message": "Cảm ơn." }),
         "exportPersonalData" | "erasePersonalData" => json!({ "email": "an@example.vn" }),
+        "createWebhook" => json!({ "url": "http://10.0.0.1/hook" }),
+        "updateWebhook" => json!({ "name": "Tên khác" }),
+        "replayWebhook" => json!({ "since": "2026-01-01T00:00:00Z" }),
         "sendFeedback" => message("Chào"),
         "shareArticle" => {
             json!({ "sender": { "name": "An", "email": "an@example.vn" }, "recipients": ["b@example.vn"] })

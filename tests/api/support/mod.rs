@@ -5,6 +5,7 @@ pub mod contract;
 pub mod database;
 pub mod desk;
 pub mod newsroom;
+pub mod receiver;
 pub mod smtp;
 
 pub use client::{Ask, Person, Reply};
