@@ -387,7 +387,8 @@ async fn publish_article(
 
 /// Unpublish an article.
 ///
-/// Needs the role editor. Readers get 410 at once; publishing it again brings it back to its place.
+/// Needs the role editor. Readers get 410 at once; publishing it again brings it back to its place. What was scheduled is
+/// cleared: it does not come back by itself.
 #[utoipa::path(
     tag = "articles",
     params(("id" = Id, Path, description = "The article's id."), IfMatchParam, IdempotencyParam),
@@ -426,7 +427,8 @@ async fn unpublish_article(
 
 /// Put an article in the trash.
 ///
-/// A live one is unpublished first, which needs the role editor. Writers trash their own drafts.
+/// A live one is unpublished first, which needs the role editor. Writers trash their own drafts. What was scheduled is
+/// cleared, and preview links end.
 #[utoipa::path(
     tag = "articles",
     params(("id" = Id, Path, description = "The article's id."), IfMatchParam, IdempotencyParam),
@@ -471,7 +473,7 @@ async fn trash_article(
 
 /// Take an article out of the trash.
 ///
-/// It comes back as it was, but unpublished. Writers restore their own drafts.
+/// It comes back as it was, but unpublished and unscheduled. Writers restore their own drafts.
 #[utoipa::path(
     tag = "articles",
     params(("id" = Id, Path, description = "The article's id."), IfMatchParam, IdempotencyParam),

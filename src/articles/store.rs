@@ -136,6 +136,12 @@ pub fn claim(tx: &mut Tx<'_>, caller: &Caller, id: &Id, guard: &Guard) -> Result
     Ok(row)
 }
 
+/// Takes the article's lock without changing anything; false when there is no such article.
+pub fn hold(tx: &mut Tx<'_>, id: &Id) -> Result<bool> {
+    let same = diesel::update(articles::table.find(id)).set(articles::version.eq(articles::version));
+    Ok(same.execute(tx.conn)? > 0)
+}
+
 /// The second half of [`claim`]: 412 when the guard does not fit, 409 while another is editing.
 pub fn check_turn(tx: &mut Tx<'_>, caller: &Caller, row: &ArticleRow, guard: &Guard) -> Result<()> {
     guard.check(row.version - 1)?;

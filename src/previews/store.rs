@@ -12,16 +12,15 @@ use crate::articles::forms::Story;
 use crate::articles::publication::{PublicationRow, freeze};
 use crate::articles::record::people;
 use crate::articles::revisions::store::keep;
-use crate::articles::store::get;
+use crate::articles::store::{get, hold};
 use crate::audit::{self, Actor};
 use crate::auth::Caller;
 use crate::db::{Conn, Tx, clock};
 use crate::error::{Code, Problem, Result};
-use crate::holds;
 use crate::keyset;
 use crate::page::{Key, PageInfo, Start};
 use crate::request::hash;
-use crate::schema::{preview_links, publications, revisions, schedules};
+use crate::schema::{holds, preview_links, publications, revisions, schedules};
 use crate::text::sort_key;
 use crate::types::{Id, PersonRef, Time};
 
@@ -61,6 +60,8 @@ pub fn create(
     secret: &[u8],
     input: &PreviewLinkCreate,
 ) -> Result<PreviewLink> {
+    // So that nobody puts it in the trash in the same moment.
+    hold(tx, article)?;
     let row = get(tx.conn, caller, article)?;
     let number = input.revision.unwrap_or(row.revision);
     let snapshot = snapshot_of(tx.conn, article, number)?.ok_or_else(|| {
@@ -85,7 +86,7 @@ pub fn create(
             preview_links::expires_ms.eq(expires),
         ))
         .execute(tx.conn)?;
-    holds::put(tx, &id, article, &snapshot, expires)?;
+    crate::holds::put(tx, &id, article, &snapshot, expires)?;
     keep(tx, article, number)?;
     let data = json!({ "article_id": article, "revision": number, "expires_at": expires });
     audit::record(
@@ -154,7 +155,7 @@ pub fn revoke(tx: &mut Tx<'_>, caller: &Caller, article: &Id, link: &Id) -> Resu
     if ended == 0 {
         return Ok(());
     }
-    holds::release(tx.conn, link)?;
+    crate::holds::release(tx.conn, link)?;
     let data = json!({ "article_id": article });
     audit::record(
         tx,
@@ -176,7 +177,7 @@ pub fn revoke_all(tx: &mut Tx<'_>, article: &Id) -> Result<()> {
         .returning(preview_links::id)
         .get_results(tx.conn)?;
     for link in &ended {
-        holds::release(tx.conn, link)?;
+        crate::holds::release(tx.conn, link)?;
     }
     Ok(())
 }
@@ -189,9 +190,12 @@ pub fn forget_ended(tx: &mut Tx<'_>, piece: i64) -> Result<i64> {
         .limit(piece)
         .load(tx.conn)?;
     for link in &old {
-        holds::release(tx.conn, link)?;
+        crate::holds::release(tx.conn, link)?;
     }
     diesel::delete(preview_links::table.filter(preview_links::id.eq_any(&old))).execute(tx.conn)?;
+    // Those of links that went with the account of who made them.
+    let ended = holds::until_ms.lt(tx.now.plus_seconds(-LISTED_SECONDS));
+    diesel::delete(holds::table.filter(ended)).execute(tx.conn)?;
     Ok(old.len() as i64)
 }
 

@@ -9,7 +9,7 @@ use super::{ScheduleAction, ScheduleProblem};
 use crate::articles::Snapshot;
 use crate::articles::input::PublishInput;
 use crate::articles::publication::{begin, complete, withdraw};
-use crate::articles::store::{ArticleRow, check_references, record, save_telling, snapshot, write_row};
+use crate::articles::store::{ArticleRow, check_references, hold, record, save_telling, snapshot, write_row};
 use crate::audit::Actor;
 use crate::auth::Role;
 use crate::db::{self, Conn, Tx};
@@ -40,8 +40,7 @@ impl Plan {
 
 /// Takes the article's lock, then looks what is due: whoever comes second finds nothing.
 fn take(tx: &mut Tx<'_>, id: &Id, now: Time) -> Result<Vec<Plan>> {
-    let same = diesel::update(articles::table.find(id)).set(articles::version.eq(articles::version));
-    if same.execute(tx.conn)? == 0 {
+    if !hold(tx, id)? {
         return Ok(Vec::new());
     }
     Ok(schedules::table

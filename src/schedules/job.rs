@@ -1,8 +1,10 @@
 //! The job that looks for what is due, in every instance.
 
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use tokio::sync::Notify;
 
 use super::clock::{Steady, ticks};
 use super::{ScheduleProblem, due, store};
@@ -21,6 +23,11 @@ const AT_ONCE: usize = 8;
 /// Carries out what is due for as long as the program runs.
 pub async fn run(app: State) {
     let (mut steady, mut failing) = (None, false);
+    let beat = Arc::new(Notify::new());
+    if let Err(error) = start_beat(Arc::downgrade(&beat)) {
+        tracing::error!(%error, "schedules cannot be followed: a thread cannot be started");
+        return;
+    }
     loop {
         match look(&app, &mut steady).await {
             Ok(()) => failing = false,
@@ -30,8 +37,22 @@ pub async fn run(app: State) {
             }
             Err(_) => {}
         }
-        tokio::time::sleep(EVERY).await;
+        beat.notified().await;
     }
+}
+
+/// Wakes the job for as long as it runs. A thread that sleeps a span of time goes on whatever is done to any clock; a
+/// timer that was set while a clock was wrong would wait for its end.
+fn start_beat(beat: Weak<Notify>) -> std::io::Result<()> {
+    let beating = move || {
+        while let Some(beat) = beat.upgrade() {
+            beat.notify_one();
+            drop(beat);
+            std::thread::sleep(EVERY);
+        }
+    };
+    std::thread::Builder::new().name("beat".into()).spawn(beating)?;
+    Ok(())
 }
 
 async fn look(app: &State, steady: &mut Option<Steady>) -> Result<()> {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::support::database::PASSWORD;
 use crate::support::{Desk, Reply, Value, json, newsroom_tests};
 
 /// The editor makes a link.
@@ -214,5 +215,17 @@ newsroom_tests! {
         desk.as_editor().ask("DELETE", &own).await.is(204);
         let lines = desk.database().count("SELECT count(*) AS n FROM audit WHERE action LIKE 'preview_link.%'");
         assert_eq!(lines, 2, "made and revoked once");
+    }
+    async fn a_link_goes_with_the_account_of_who_made_it(desk) {
+        let admin = desk.as_admin();
+        let account = json!({ "email": "khach@example.vn", "name": "Khách", "role": "editor", "password": PASSWORD });
+        let account = admin.post("/editors", account).await.is(201);
+        let signed_in = desk.log_in("khach@example.vn", PASSWORD).await.is(200);
+        let draft = desk.draft("Của khách").await;
+        let guest = desk.with_token(&signed_in.text("/access_token"));
+        let made = guest.post(&format!("/articles/{}/preview-links", draft.id()), json!({})).await.is(201);
+        open(&desk, &made).await.is(200);
+        admin.delete(&format!("/editors/{}", account.id()), 1).await.is(204);
+        open(&desk, &made).await.refuses(404, "not_found");
     }
 }

@@ -24,6 +24,7 @@ CREATE TABLE holds (
     PRIMARY KEY (ref_id, holder)
 );
 CREATE INDEX holds_of_holder ON holds (holder);
+CREATE INDEX holds_by_end ON holds (until_ms);
 CREATE INDEX holds_of_article ON holds (article_id);
 
 -- Who is editing an article, until when.
@@ -40,7 +41,7 @@ CREATE TABLE preview_links (
     article_id TEXT COLLATE "C" NOT NULL REFERENCES articles (id) ON DELETE CASCADE,
     revision BIGINT NOT NULL,
     token_hash TEXT COLLATE "C" NOT NULL UNIQUE,
-    created_by TEXT COLLATE "C" NOT NULL REFERENCES editors (id),
+    created_by TEXT COLLATE "C" NOT NULL REFERENCES editors (id) ON DELETE CASCADE,
     created_ms BIGINT NOT NULL,
     expires_ms BIGINT NOT NULL,
     revoked_ms BIGINT
