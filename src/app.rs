@@ -11,6 +11,7 @@ use crate::cache::Cache;
 use crate::config::Config;
 use crate::db::{self, Db};
 use crate::idempotency::InFlight;
+use crate::known::Known;
 use crate::limits::Limits;
 use crate::mail::Mailer;
 use crate::media::MediaStore;
@@ -45,6 +46,8 @@ pub struct App {
     pub outbox: Notify,
     /// Delivery's answers, rendered.
     pub cache: Cache,
+    /// Names and image files that stories point at.
+    pub known: Known,
     /// How often stories are opened.
     pub views: Views,
     /// One open stream of changes per permit.
@@ -80,6 +83,7 @@ impl App {
             mail: Mailer::open(&config)?,
             outbox: Notify::new(),
             cache: Cache::new(config.cache_bytes),
+            known: Known::new(Arc::clone(db.truth())),
             views: Views::new(),
             streams: Arc::new(Semaphore::new(STREAMS)),
             stopping: watch::channel(false).0,

@@ -23,6 +23,7 @@ mod idempotency;
 mod images;
 mod jobs;
 mod json;
+mod known;
 mod limits;
 mod mail;
 mod media;

@@ -14,14 +14,16 @@ use super::corrections::Correction;
 use super::json_ld::JsonLd;
 use super::publication::{Card, Doc, FrozenCaption, PublicationRow};
 use super::{CaptionRole, Seo, Source};
+use crate::app::App;
 use crate::body::{self, Body, FigureHtml};
 use crate::changes::{self, key};
 use crate::config::Config;
 use crate::db::Conn;
 use crate::error::{Problem, Result};
-use crate::images::delivered::{DeliveredImage, ImageFile, image_files_of};
+use crate::images::delivered::{DeliveredImage, ImageFile};
+use crate::known::Things;
 use crate::schema::{publication_docs, publications};
-use crate::taxonomy::{AuthorRef, Kind, Name, SectionRef, TagRef, names_of};
+use crate::taxonomy::{AuthorRef, Kind, Name, SectionRef, TagRef};
 use crate::types::{Id, Time};
 
 /// An image in a story, with its words.
@@ -286,17 +288,17 @@ pub fn article_url(config: &Config, section: Option<&str>, slug: &str, id: &Id, 
 /// Everything that cards point at, loaded at once.
 pub struct Composer<'c> {
     config: &'c Config,
-    sections: HashMap<Id, Name>,
-    tags: HashMap<Id, Name>,
-    authors: HashMap<Id, Name>,
-    images: HashMap<Id, ImageFile>,
+    sections: Things<Name>,
+    tags: Things<Name>,
+    authors: Things<Name>,
+    images: Things<ImageFile>,
 }
 
 impl<'c> Composer<'c> {
     /// Loads the names and image files of some stories.
     pub fn load<'a>(
         conn: &mut Conn,
-        config: &'c Config,
+        app: &'c App,
         cards: impl Iterator<Item = &'a Card> + Clone,
         captions: impl Iterator<Item = &'a FrozenCaption>,
     ) -> Result<Self> {
@@ -312,11 +314,11 @@ impl<'c> Composer<'c> {
         let covers = cards.filter_map(|card| card.cover.as_ref());
         let images = unique(covers.chain(captions).map(|caption| &caption.image_id).collect());
         Ok(Self {
-            config,
-            sections: names_of(conn, Kind::Section, &sections)?,
-            tags: names_of(conn, Kind::Tag, &tags)?,
-            authors: names_of(conn, Kind::Author, &authors)?,
-            images: image_files_of(conn, config, &images)?,
+            config: &app.config,
+            sections: app.known.names(conn, Kind::Section, &sections)?,
+            tags: app.known.names(conn, Kind::Tag, &tags)?,
+            authors: app.known.names(conn, Kind::Author, &authors)?,
+            images: app.known.images(conn, &app.config, &images)?,
         })
     }
 
@@ -327,13 +329,13 @@ impl<'c> Composer<'c> {
             .values()
             .chain(self.tags.values())
             .chain(self.authors.values())
-            .map(|(_, _, time)| *time);
-        names.chain(self.images.values().map(ImageFile::changed)).max()
+            .map(|name| name.2);
+        names.chain(self.images.values().map(|file| file.changed())).max()
     }
 
     /// The purge keys of everything that was loaded.
     pub fn keys(&self) -> Vec<String> {
-        let keys = |letter, map: &HashMap<Id, Name>| {
+        let keys = |letter, map: &Things<Name>| {
             let mut keys: Vec<String> = map.keys().map(|id| key(letter, id)).collect();
             keys.sort();
             keys
@@ -364,7 +366,7 @@ impl<'c> Composer<'c> {
     /// A story's summary.
     pub fn summary(&self, row: &PublicationRow, card: Card) -> ArticleSummary {
         let section = card.section_id.as_ref().and_then(|id| {
-            let (slug, name, _) = self.sections.get(id)?;
+            let (slug, name, _) = &**self.sections.get(id)?;
             Some(SectionRef {
                 id: id.clone(),
                 slug: slug.clone(),
@@ -372,7 +374,7 @@ impl<'c> Composer<'c> {
             })
         });
         let tags = card.tag_ids.iter().filter_map(|id| {
-            let (slug, name, _) = self.tags.get(id)?;
+            let (slug, name, _) = &**self.tags.get(id)?;
             Some(TagRef {
                 id: id.clone(),
                 slug: slug.clone(),
@@ -380,7 +382,7 @@ impl<'c> Composer<'c> {
             })
         });
         let authors = card.author_ids.iter().filter_map(|id| {
-            let (slug, name, _) = self.authors.get(id)?;
+            let (slug, name, _) = &**self.authors.get(id)?;
             Some(AuthorRef {
                 id: id.clone(),
                 slug: slug.clone(),
@@ -411,6 +413,14 @@ impl<'c> Composer<'c> {
             captions: None,
         }
     }
+}
+
+/// The frozen rest of a story.
+pub fn doc_of(conn: &mut Conn, id: &Id) -> Result<Option<Doc>> {
+    let doc = publication_docs::table.find(id).select(publication_docs::doc);
+    let json: Option<String> = doc.first(conn).optional()?;
+    json.map(|json| serde_json::from_str(&json).map_err(Problem::internal))
+        .transpose()
 }
 
 /// The frozen rest of some stories.
@@ -475,7 +485,7 @@ pub struct Translations {
 }
 
 /// The other languages of a story.
-pub fn translations_of(conn: &mut Conn, config: &Config, row: &PublicationRow) -> Result<Translations> {
+pub fn translations_of(conn: &mut Conn, app: &App, row: &PublicationRow) -> Result<Translations> {
     let rows: Vec<PublicationRow> = publications::table
         .filter(publications::translation_group.eq(&row.translation_group))
         .filter(publications::article_id.ne(&row.article_id))
@@ -483,25 +493,24 @@ pub fn translations_of(conn: &mut Conn, config: &Config, row: &PublicationRow) -
         .select(PublicationRow::as_select())
         .load(conn)?;
     // A translation may be published under a past date: what counts is when readers could first see it.
-    let mut subjects: Vec<&str> = rows.iter().map(|row| row.article_id.as_str()).collect();
-    subjects.extend([row.article_id.as_str(), "site"]);
-    let changed = changes::newest_of(conn, &subjects)?;
+    let others: Vec<&str> = rows.iter().map(|row| row.article_id.as_str()).collect();
+    let changed = changes::newest_of(conn, row.article_id.as_str(), &others)?;
     let live: Vec<(PublicationRow, Card)> = rows
         .into_iter()
         .filter(|row| row.state == "live")
         .map(|row| row.card().map(|card| (row, card)))
         .collect::<Result<_>>()?;
     let sections: Vec<Id> = live.iter().filter_map(|(_, card)| card.section_id.clone()).collect();
-    let names = names_of(conn, Kind::Section, &sections)?;
-    let newest = names.values().map(|(_, _, time)| *time).chain(changed).max();
+    let names = app.known.names(conn, Kind::Section, &sections)?;
+    let newest = names.values().map(|name| name.2).chain(changed).max();
     let translation = |(row, card): (PublicationRow, Card)| {
         let section = card
             .section_id
             .as_ref()
             .and_then(|id| names.get(id))
-            .map(|(slug, ..)| slug.as_str());
+            .map(|name| name.0.as_str());
         Translation {
-            url: article_url(config, section, &row.slug, &row.article_id, &row.language),
+            url: article_url(&app.config, section, &row.slug, &row.article_id, &row.language),
             language: row.language,
             id: row.article_id,
             slug: row.slug,

@@ -15,7 +15,6 @@ use crate::app::{App, State};
 use crate::cache::{Outcome, Target, serve};
 use crate::changes;
 use crate::conditional::Made;
-use crate::config::Config;
 use crate::db::Conn;
 use crate::error::{Problem, Result};
 use crate::page::{Key, PageQuery, Start};
@@ -174,7 +173,7 @@ async fn list_articles(app: State, query: Query<ArticleQuery>, req: HttpRequest)
         .start(&format!("articles {:?} {:?}", query.sort, query.filters), &sample)?;
     let (state, target) = (app.clone(), Target::of(&req));
     serve(&app, &req, move |conn| {
-        list(conn, &state.config, &query, &start, &target).map(Outcome::Here)
+        list(conn, &state, &query, &start, &target).map(Outcome::Here)
     })
     .await
 }
@@ -222,7 +221,7 @@ fn one(conn: &mut Conn, app: &App, article: &PathRef, query: &Result<Query<OneQu
         translations,
         keys,
         last_modified,
-    } = Story::load(conn, &app.config, row)?;
+    } = Story::load(conn, app, row)?;
     let wants = |form| include.contains(&form);
     let json_ld = match wants(ArticleInclude::JsonLd) {
         true => Some(json_ld::news_article(
@@ -268,7 +267,7 @@ fn one(conn: &mut Conn, app: &App, article: &PathRef, query: &Result<Query<OneQu
     Made::json(&article, last_modified, keys, None).map(Outcome::Here)
 }
 
-fn list(conn: &mut Conn, config: &Config, query: &ArticleQuery, start: &Start, target: &Target) -> Result<Made> {
+fn list(conn: &mut Conn, app: &App, query: &ArticleQuery, start: &Start, target: &Target) -> Result<Made> {
     let filters = query.filters.resolve(conn)?;
     let total = match query.page.include_total {
         true => Some(filters.rows().count().get_result::<i64>(conn)?),
@@ -303,10 +302,10 @@ fn list(conn: &mut Conn, config: &Config, query: &ArticleQuery, start: &Start, t
         };
         (key, row.article_id.to_string())
     });
-    let data = summaries(conn, config, rows, &query.include)?;
+    let data = summaries(conn, app, rows, &query.include)?;
     // A list gets newer by what leaves it too, so its date is that of the last public change of all.
     let newest = changes::newest(conn)?;
     let keys = filters.keys(conn)?;
-    let link = page.link_at(&config.public_url, &target.path, &target.query);
+    let link = page.link_at(&app.config.public_url, &target.path, &target.query);
     Made::json(&ArticlePage { data, page }, newest, keys, link)
 }

@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, get};
 
 use super::compose::{
-    ArticleSummary, Composer, Placement, Translation, Translations, docs_of, figure_alt, figure_html, translations_of,
+    ArticleSummary, Composer, Placement, Translation, Translations, doc_of, figure_alt, figure_html, translations_of,
 };
 use super::corrections::store::corrections_of;
 use super::corrections::{self, Correction};
@@ -15,7 +15,6 @@ use crate::body::{text_to_html, text_to_markdown};
 use crate::cache::{Outcome, serve};
 use crate::changes::key;
 use crate::conditional::{Lifetime, Made};
-use crate::config::Config;
 use crate::db::Conn;
 use crate::error::{Problem, Result};
 use crate::request::{NoParams, PathRef, Query};
@@ -44,12 +43,12 @@ pub struct Story {
 
 impl Story {
     /// Loads what belongs to a live story.
-    pub fn load(conn: &mut Conn, config: &Config, row: PublicationRow) -> Result<Self> {
+    pub fn load(conn: &mut Conn, app: &App, row: PublicationRow) -> Result<Self> {
         let card = row.card()?;
-        let doc = docs_of(conn, std::slice::from_ref(&row.article_id))?.remove(&row.article_id);
+        let doc = doc_of(conn, &row.article_id)?;
         let doc = doc.ok_or_else(|| Problem::internal("a live publication has no document"))?;
-        let composer = Composer::load(conn, config, std::iter::once(&card), doc.captions.iter())?;
-        let translations: Translations = translations_of(conn, config, &row)?;
+        let composer = Composer::load(conn, app, std::iter::once(&card), doc.captions.iter())?;
+        let translations: Translations = translations_of(conn, app, &row)?;
         let corrections = corrections_of(conn, std::slice::from_ref(&row.article_id))?.remove(&row.article_id);
         let mut keys = vec![key('a', &row.article_id), "site".to_owned()];
         keys.extend(composer.keys());
@@ -184,7 +183,7 @@ async fn answer(
 }
 
 fn made(conn: &mut Conn, app: &App, row: PublicationRow, form: Form) -> Result<Made> {
-    let story = Story::load(conn, &app.config, row)?;
+    let story = Story::load(conn, app, row)?;
     let (body, media_type, policy) = match form {
         Form::Html => (html(&story).into_bytes(), "text/html; charset=utf-8", Some(POLICY)),
         Form::Markdown => (markdown(&story).into_bytes(), "text/markdown; charset=utf-8", None),

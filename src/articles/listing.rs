@@ -6,8 +6,8 @@ use utoipa::IntoParams;
 use super::compose::{ArticleSummary, Composer, Placement, docs_of, published_body};
 use super::delivery::ListInclude;
 use super::publication::{Card, Doc, PublicationRow};
+use crate::app::App;
 use crate::changes::key;
-use crate::config::Config;
 use crate::db::Conn;
 use crate::error::Result;
 use crate::request::{FromParams, Params, invalid};
@@ -214,7 +214,7 @@ impl Resolved<'_> {
 /// Summaries of some rows, in their order.
 pub fn summaries(
     conn: &mut Conn,
-    config: &Config,
+    app: &App,
     rows: Vec<PublicationRow>,
     include: &[ListInclude],
 ) -> Result<Vec<ArticleSummary>> {
@@ -229,7 +229,7 @@ pub fn summaries(
         docs_of(conn, &ids)?
     };
     let captions = docs.values().flat_map(|doc| &doc.captions);
-    let composer = Composer::load(conn, config, rows.iter().map(|(_, card)| card), captions)?;
+    let composer = Composer::load(conn, app, rows.iter().map(|(_, card)| card), captions)?;
     rows.into_iter()
         .map(|(row, card)| {
             let mut summary = composer.summary(&row, card);

@@ -105,7 +105,7 @@ fn related(conn: &mut Conn, app: &App, article: &PathRef, query: &Result<Query<R
         RelatedBy::Section => newest(conn, &row, query.limit)?,
         RelatedBy::Topic => alike(conn, &row, query.limit)?,
     };
-    let data = summaries(conn, &app.config, rows, &[])?;
+    let data = summaries(conn, app, rows, &[])?;
     let page = PageInfo {
         next_cursor: None,
         prev_cursor: None,

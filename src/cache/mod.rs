@@ -174,6 +174,11 @@ fn board(app: &State, key: &str, build: &Arc<Builder>) -> (Flight, bool) {
         hash_map::Entry::Occupied(flight) => return (flight.get().clone(), false),
         hash_map::Entry::Vacant(vacant) => vacant,
     };
+    // Whoever missed while the last build of this was landing: it is here by now.
+    if let Some(entry) = app.cache.entries.get(key).filter(|entry| entry.is_current()) {
+        let landed = Some(Arc::new(Ok(Built::Entry(entry))));
+        return (watch::channel(landed).1, false);
+    }
     let (done, flight) = watch::channel(None);
     vacant.insert(flight.clone());
     let landing = Landing {
@@ -185,6 +190,7 @@ fn board(app: &State, key: &str, build: &Arc<Builder>) -> (Flight, bool) {
     tokio::task::spawn(async move {
         let app = landing.app.clone();
         let built = render(&app.db, build).await;
+        tracing::debug!(key = landing.key, "built");
         if let Ok(Built::Entry(entry)) = &built
             && entry.is_current()
         {
@@ -208,14 +214,12 @@ async fn landed(mut flight: Flight) -> Result<Arc<Result<Built>>> {
 async fn render(db: &Db, build: Arc<Builder>) -> Result<Built> {
     let truth = Arc::clone(db.truth());
     db.read(move |conn| {
-        let outcome = build(conn)?;
-        Ok(match outcome {
+        // In the same snapshot as the data, and before it: what this snapshot sees has then been applied to what the
+        // process remembers, and to all answers before anybody reads this one.
+        let seq = truth.catch_up(conn)?;
+        Ok(match build(conn)? {
             Outcome::Moved(location) => Built::Moved(location),
-            Outcome::Here(made) => {
-                // In the same snapshot as the data: what it saw is applied here before anybody gets to read it.
-                let seq = truth.catch_up(conn)?;
-                Built::Entry(Arc::new(entry_of(&truth, made, seq)))
-            }
+            Outcome::Here(made) => Built::Entry(Arc::new(entry_of(&truth, made, seq))),
         })
     })
     .await

@@ -123,18 +123,21 @@ pub fn after(conn: &mut Conn, seq: i64, limit: i64) -> Result<Vec<Arc<Recorded>>
         .collect()
 }
 
-/// When the newest change of the content of some stories, or of the site (`site`), was made.
-pub fn newest_of(conn: &mut Conn, subjects: &[&str]) -> Result<Option<Time>> {
-    let kinds = [
-        "article.published",
-        "article.updated",
-        "article.unpublished",
-        "site.updated",
-    ];
-    Ok(changes::table
-        .filter(changes::kind.eq_any(kinds).and(changes::subject_id.eq_any(subjects)))
-        .order(changes::seq.desc())
-        .select(changes::at_ms)
+/// When the newest change of the content of a story and its translations, or of the site, was made.
+pub fn newest_of(conn: &mut Conn, story: &str, translations: &[&str]) -> Result<Option<Time>> {
+    // What readers write about a story is a change of its own, and not of its content.
+    let of_content = changes::kind.like("article.%").or(changes::kind.eq("site.updated"));
+    let content = || changes::table.filter(of_content).order(changes::seq.desc());
+    let own = changes::subject_id.eq(story).or(changes::subject_id.eq("site"));
+    let mut newest: Option<(i64, Time)> = content()
+        .filter(own)
+        .select((changes::seq, changes::at_ms))
         .first(conn)
-        .optional()?)
+        .optional()?;
+    for translation in translations {
+        let changed = content().filter(changes::subject_id.eq(translation));
+        let changed = changed.select((changes::seq, changes::at_ms)).first(conn).optional()?;
+        newest = newest.max(changed);
+    }
+    Ok(newest.map(|(_, at)| at))
 }

@@ -132,7 +132,7 @@ async fn answer(
         query => format!("{}{}?{query}", app.config.public_url, req.path()),
     };
     serve(&app, &req, move |conn| {
-        let (feed, keys) = store::feed(conn, &state.config, &asked.filters, address.clone())?;
+        let (feed, keys) = store::feed(conn, &state, &asked.filters, address.clone())?;
         Ok(Outcome::Here(Made {
             body: write(&feed)?,
             media_type,

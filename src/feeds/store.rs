@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use diesel::prelude::*;
 
 use super::{Feed, Item, LENGTH};
+use crate::app::App;
 use crate::articles::compose::{Composer, article_url, docs_of, figure_html};
 use crate::articles::corrections;
 use crate::articles::corrections::store::corrections_of;
@@ -20,12 +21,7 @@ use crate::taxonomy::{Kind, Name, is_public, names_of};
 use crate::types::{Id, Time};
 
 /// The newest stories that pass, and the purge keys of all that is in them.
-pub fn feed(
-    conn: &mut Conn,
-    config: &Config,
-    filters: &ArticleFilters,
-    address: String,
-) -> Result<(Feed, Vec<String>)> {
+pub fn feed(conn: &mut Conn, app: &App, filters: &ArticleFilters, address: String) -> Result<(Feed, Vec<String>)> {
     let site = site::current(conn)?;
     let filters = filters.resolve(conn)?;
     let rows: Vec<PublicationRow> = filters
@@ -43,11 +39,11 @@ pub fn feed(
         Some(section) => format!("{} – {section}", site.name),
         None => site.name.clone(),
     };
-    let (items, used) = items(conn, config, rows)?;
+    let (items, used) = items(conn, app, rows)?;
     keys.extend(used);
     let feed = Feed {
         title,
-        home: config.site_url.clone(),
+        home: app.config.site_url.clone(),
         address,
         language,
         items,
@@ -68,7 +64,7 @@ fn section_name(conn: &mut Conn, filters: &Resolved<'_>) -> Result<Option<String
     Ok(names.into_values().next().map(|(_, name, _)| name))
 }
 
-fn items(conn: &mut Conn, config: &Config, rows: Vec<PublicationRow>) -> Result<(Vec<Item>, Vec<String>)> {
+fn items(conn: &mut Conn, app: &App, rows: Vec<PublicationRow>) -> Result<(Vec<Item>, Vec<String>)> {
     let ids: Vec<Id> = rows.iter().map(|row| row.article_id.clone()).collect();
     let docs = docs_of(conn, &ids)?;
     let corrections = corrections_of(conn, &ids)?;
@@ -77,7 +73,7 @@ fn items(conn: &mut Conn, config: &Config, rows: Vec<PublicationRow>) -> Result<
         .map(|row| row.card().map(|card| (row, card)))
         .collect::<Result<_>>()?;
     let captions = docs.values().flat_map(|doc| &doc.captions);
-    let composer = Composer::load(conn, config, rows.iter().map(|(_, card)| card), captions)?;
+    let composer = Composer::load(conn, app, rows.iter().map(|(_, card)| card), captions)?;
     let sizes = cover_sizes(conn, rows.iter().map(|(_, card)| card))?;
     let keys = composer.keys();
     let items = rows.into_iter().map(|(row, card)| {

@@ -15,14 +15,13 @@ use super::result::{MatchedAs, SearchResult};
 use super::score::Scorer;
 use super::store::{self, Span};
 use super::wanted::Wanted;
-use crate::app::State;
+use crate::app::{App, State};
 use crate::articles::compose::{ArticleSummary, docs_of};
 use crate::articles::listing::{ArticleFilters, summaries};
 use crate::articles::publication::{Doc, PublicationRow};
 use crate::cache::{Outcome, Target, serve};
 use crate::changes;
 use crate::conditional::Made;
-use crate::config::Config;
 use crate::db::Conn;
 use crate::error::Result;
 use crate::page::{Key, PageQuery, Start};
@@ -108,7 +107,7 @@ async fn search_articles(app: State, query: Query<SearchQuery>, req: HttpRequest
     let start = query.page.start(&list, &Key::Int(0))?;
     let (state, target) = (app.clone(), Target::of(&req));
     serve(&app, &req, move |conn| {
-        find(conn, &state.config, &query, &start, &target).map(Outcome::Here)
+        find(conn, &state, &query, &start, &target).map(Outcome::Here)
     })
     .await
 }
@@ -122,7 +121,7 @@ struct Ranked {
     matched_as: MatchedAs,
 }
 
-fn find(conn: &mut Conn, config: &Config, query: &SearchQuery, start: &Start, target: &Target) -> Result<Made> {
+fn find(conn: &mut Conn, app: &App, query: &SearchQuery, start: &Start, target: &Target) -> Result<Made> {
     let terms = parse(&query.q);
     let lookup = Lookup::new(conn, query, &terms)?;
     let (found, total) = match query.sort {
@@ -136,10 +135,10 @@ fn find(conn: &mut Conn, config: &Config, query: &SearchQuery, start: &Start, ta
     let (found, page) = start.finish(found, query.page.include_total.then_some(total), |hit| {
         (Key::Int(hit.score), hit.row_id.to_string())
     });
-    let data = results(conn, config, &terms, found)?;
+    let data = results(conn, app, &terms, found)?;
     let newest = changes::newest(conn)?;
     let keys = ["articles", "names", "site"].map(str::to_owned).into();
-    let link = page.link_at(&config.public_url, &target.path, &target.query);
+    let link = page.link_at(&app.config.public_url, &target.path, &target.query);
     let mut made = Made::json(&SearchPage { data, page }, newest, keys, link)?;
     super::until_filled(&mut made);
     Ok(made)
@@ -252,11 +251,11 @@ impl Ranked {
     }
 }
 
-fn results(conn: &mut Conn, config: &Config, terms: &[Term], found: Vec<Ranked>) -> Result<Vec<SearchResult>> {
+fn results(conn: &mut Conn, app: &App, terms: &[Term], found: Vec<Ranked>) -> Result<Vec<SearchResult>> {
     let ids: Vec<Id> = found.iter().map(|hit| hit.article_id.clone()).collect();
     let rows = rows_of(conn, &ids)?;
     let docs = docs_of(conn, &ids)?;
-    let list = summaries(conn, config, rows, &[])?;
+    let list = summaries(conn, app, rows, &[])?;
     let ways: HashMap<Id, MatchedAs> = found.into_iter().map(|hit| (hit.article_id, hit.matched_as)).collect();
     let result = |article: ArticleSummary| {
         let matched_as = ways.get(&article.id).copied().unwrap_or(MatchedAs::Folded);

@@ -10,10 +10,9 @@ use lettre::{Address, Message};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
-use crate::app::State;
+use crate::app::{App, State};
 use crate::articles::listing::summaries;
 use crate::articles::publication::live_article;
-use crate::config::Config;
 use crate::db::Conn;
 use crate::error::{Code, Problem, Result};
 use crate::mail::{Mailer, Sent};
@@ -58,7 +57,7 @@ pub async fn send(app: &State, row: &Row) -> Result<Sent> {
     };
     let share: Share = serde_json::from_str(&row.payload).map_err(Problem::internal)?;
     let (state, wanted) = (app.clone(), share.clone());
-    let Some(story) = app.db.read(move |conn| story(conn, &state.config, &wanted)).await? else {
+    let Some(story) = app.db.read(move |conn| story(conn, &state, &wanted)).await? else {
         return Ok(Sent::Accepted);
     };
     let opt_out = format!("{}/delivery/v1/shares/opt-out/{}", app.config.public_url, story.token);
@@ -68,7 +67,7 @@ pub async fn send(app: &State, row: &Row) -> Result<Sent> {
     Ok(mailer.send(message).await)
 }
 
-fn story(conn: &mut Conn, config: &Config, share: &Share) -> Result<Option<Story>> {
+fn story(conn: &mut Conn, app: &App, share: &Share) -> Result<Option<Story>> {
     let row = match live_article(conn, &PathRef::Id(share.article_id.clone())) {
         Ok(row) => row,
         Err(problem) if matches!(problem.code(), Code::NotFound | Code::Gone) => return Ok(None),
@@ -85,7 +84,7 @@ fn story(conn: &mut Conn, config: &Config, share: &Share) -> Result<Option<Story
         .into_iter()
         .find(|tag| matches!(*tag, "vi" | "en"));
     let language = language.unwrap_or("en").to_owned();
-    let summary = summaries(conn, config, vec![row], &[])?.pop();
+    let summary = summaries(conn, app, vec![row], &[])?.pop();
     let summary = summary.ok_or_else(|| Problem::internal("a summary was lost"))?;
     Ok(Some(Story {
         title: summary.title,

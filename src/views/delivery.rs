@@ -192,7 +192,7 @@ async fn list_most_viewed(app: State, query: Query<MostViewedQuery>, req: HttpRe
             most_viewed(conn, &filters, query.window, query.limit)?
         };
         let (rows, views): (Vec<_>, Vec<i64>) = found.into_iter().unzip();
-        let summaries = summaries(conn, &state.config, rows, &[])?;
+        let summaries = summaries(conn, &state, rows, &[])?;
         let data = summaries
             .into_iter()
             .zip(views)

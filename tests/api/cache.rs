@@ -92,7 +92,49 @@ newsroom_tests! {
         panic!("the change of the other process is not seen");
     }
 
-    async fn one_page_that_many_miss_is_built_once(desk, RATE_LIMITS = "on") {
+    async fn one_page_that_many_miss_is_built_once(desk, RATE_LIMITS = "off", LOG = "info,newsdesk::cache=debug") {
+        let story = desk.story(json!({ "title": "Nóng" })).await;
+        for round in 0..5 {
+            let path = format!("/articles?limit={}&include=body,captions", 40 + round);
+            for reply in all((0..100).map(|_| desk.as_reader().get(&path))).await {
+                assert_eq!(reply.is(200).each("id"), [story.id()]);
+            }
+        }
+        let log = desk.log();
+        let builds = log.lines().filter(|line| line.contains("\"built\"") && line.contains("include=body")).count();
+        assert_eq!(builds, 5, "{log}");
+    }
+
+    async fn what_was_renamed_while_nobody_saw_it_is_right_when_it_is_public_again(desk) {
+        let section = desk.named("sections", "Thể thao").await;
+        let (tag, author) = (desk.named("tags", "Giải chạy").await, desk.named("authors", "Lan").await);
+        let image = desk.image(60).await;
+        let content = json!({
+            "title": "Đường chạy", "section_id": section.id(), "tag_ids": [tag.id()], "author_ids": [author.id()]
+        });
+        let draft = desk.as_editor().post("/articles", content).await.is(201);
+        desk.caption(&draft, &image, "lead").await;
+        let live = desk.publish(&desk.current(&draft).await).await;
+        let shown = desk.read(&live).await.is(200);
+        assert_eq!(shown.text("/section/name"), "Thể thao");
+        assert_eq!(shown["cover"]["image"]["focal_point"], json!(null));
+        desk.action(&desk.current(&live).await, "unpublish").await.is(200);
+        // Nothing public changes now, and the diary says nothing.
+        for (kind, item) in [("sections", &section), ("tags", &tag), ("authors", &author)] {
+            let path = format!("/{kind}/{}", item.id());
+            desk.as_editor().patch(&path, json!({ "name": "Tên mới" }), item.version()).await.is(200);
+        }
+        let path = format!("/images/{}", image.id());
+        desk.as_editor().patch(&path, json!({ "focal_point": { "x": 0.2, "y": 0.3 } }), image.version()).await.is(200);
+        desk.publish(&desk.current(&live).await).await;
+        let shown = desk.read(&live).await.is(200);
+        for place in ["/section/name", "/tags/0/name", "/authors/0/name"] {
+            assert_eq!(shown.text(place), "Tên mới", "{place}");
+        }
+        assert_eq!(shown["cover"]["image"]["focal_point"], json!({ "x": 0.2, "y": 0.3 }));
+    }
+
+    async fn answers_from_memory_are_not_limited(desk, RATE_LIMITS = "on") {
         // Reads that need the database are limited to 300 in ten seconds; answers from memory are not.
         let story = desk.story(json!({ "title": "Nóng" })).await;
         let path = format!("/articles/{}", story.id());
@@ -105,7 +147,7 @@ newsroom_tests! {
     }
 
     async fn nobody_sees_an_older_version_after_a_newer_one_nor_a_story_after_its_unpublish(desk, RATE_LIMITS = "off") {
-        let (stories, publishers, readers) = (10, 8, 16);
+        let (stories, publishers, readers) = (50, 8, 64);
         let made = all((0..stories).map(|n| desk.story(json!({ "title": format!("Tin {n} bản 0") })))).await;
         let ended = AtomicBool::new(false);
         let (desk, made, ended) = (&desk, &made, &ended);
