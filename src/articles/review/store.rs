@@ -64,7 +64,9 @@ pub fn publish(
 ) -> Result<ArticleRow> {
     let asked = mails && is_asked(tx.conn, id)?;
     let row = publication::publish(tx, caller, id, guard, input)?;
-    if asked && row.is_live() && row.review == "none" {
+    // What is only planned is not told as done.
+    let done = row.is_live() && row.published_hash.as_ref() == Some(&row.content_hash);
+    if asked && done {
         let recipients = authors_of(tx.conn, &row)?;
         tell(tx, caller, &row, Event::Published, None, recipients)?;
     }
