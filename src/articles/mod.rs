@@ -381,6 +381,8 @@ mod tests {
             public: PublicState::Live,
             trashed: false,
             review,
+            scheduled: false,
+            ending: false,
         };
         assert!(facts(false).allow("submit").is_ok() && facts(false).allow("reject").is_err());
         assert!(facts(true).allow("reject").is_ok() && facts(true).allow("submit").is_err());

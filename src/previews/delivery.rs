@@ -9,7 +9,7 @@ use crate::articles::compose::Article;
 use crate::articles::delivery::{OneQuery, whole};
 use crate::error::{Problem, Result};
 use crate::idempotency::Answer;
-use crate::request::{Query, client_address};
+use crate::request::Query;
 
 /// Mounts the handlers.
 pub fn mount(config: &mut ServiceConfig<'_>) {
@@ -39,7 +39,7 @@ const NO_STORE: &str = "private, no-store";
 )]
 #[get("/previews/{token}")]
 async fn get_preview(app: State, query: Result<Query<OneQuery>>, req: HttpRequest) -> Result<Answer> {
-    app.limits.delivery(client_address(&req))?;
+    app.limits.reads(&req)?;
     let token = req.match_info().query("token").to_owned();
     let article = preview(&app, token, query).await.map_err(unlisted)?;
     Ok(Answer::ok(&article)?

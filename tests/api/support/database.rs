@@ -111,24 +111,6 @@ impl Database {
         }
         .expect("the statements run");
     }
-
-    /// How many rows a table has.
-    pub fn count(&self, table: &str) -> i64 {
-        #[derive(diesel::QueryableByName)]
-        struct Count {
-            #[diesel(sql_type = diesel::sql_types::BigInt)]
-            n: i64,
-        }
-        let query = diesel::sql_query(format!("SELECT count(*) AS n FROM {table}"));
-        let count: Count = match &self.name {
-            Some(_) => query.get_result(&mut PgConnection::establish(&self.url).expect("the database")),
-            None => query.get_result(
-                &mut SqliteConnection::establish(self.url.trim_start_matches("sqlite://")).expect("the database"),
-            ),
-        }
-        .expect("a count");
-        count.n
-    }
 }
 
 impl Drop for Database {
