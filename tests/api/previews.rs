@@ -152,7 +152,7 @@ newsroom_tests! {
         desk.as_reader().get(&format!("/previews/{bad}")).await.refuses(404, "not_found");
         assert!(!desk.log().contains(&token[..40]), "the log tells a token");
         for (table, column) in [("idempotency", "body"), ("idempotency", "headers"), ("audit", "data"), ("preview_links", "token_hash")] {
-            let query = format!("SELECT count(*) AS n FROM {table} WHERE {column} LIKE '%{}%'", &token[4..]);
+            let query = format!("{table} WHERE {column} LIKE '%{}%'", &token[4..]);
             assert_eq!(desk.database().count(&query), 0, "{table}.{column}");
         }
         // A row of somebody who can write the database, not knowing the secret, opens nothing.
@@ -213,7 +213,7 @@ newsroom_tests! {
         let own = format!("/articles/{}/preview-links/{}", one.id(), made.id());
         desk.as_editor().ask("DELETE", &own).await.is(204);
         desk.as_editor().ask("DELETE", &own).await.is(204);
-        let lines = desk.database().count("SELECT count(*) AS n FROM audit WHERE action LIKE 'preview_link.%'");
+        let lines = desk.database().count("audit WHERE action LIKE 'preview_link.%'");
         assert_eq!(lines, 2, "made and revoked once");
     }
     async fn a_link_goes_with_the_account_of_who_made_it(desk) {

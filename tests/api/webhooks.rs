@@ -483,7 +483,7 @@ newsroom_tests! {
         assert_ne!(rows[0]["id"], old);
         let mut left = (9, 9);
         for _ in 0..100 {
-            left = (desk.database().count("SELECT count(*) AS n FROM webhook_deliveries"), desk.database().count("SELECT count(*) AS n FROM webhook_attempts"));
+            left = (desk.database().count("webhook_deliveries"), desk.database().count("webhook_attempts"));
             if left == (1, 1) {
                 break;
             }

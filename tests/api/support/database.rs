@@ -80,14 +80,14 @@ impl Database {
         }
     }
 
-    /// The number that a query names `n`, beside the program.
-    pub fn count(&self, query: &str) -> i64 {
+    /// How many rows there are: `count("audit WHERE action = 'login'")`.
+    pub fn count(&self, rows: &str) -> i64 {
         #[derive(QueryableByName)]
         struct Counted {
             #[diesel(sql_type = diesel::sql_types::BigInt)]
             n: i64,
         }
-        let query = diesel::sql_query(query);
+        let query = diesel::sql_query(format!("SELECT count(*) AS n FROM {rows}"));
         let counted: Counted = match &self.name {
             Some(_) => query.get_result(&mut PgConnection::establish(&self.url).expect("the database")),
             None => query.get_result(
