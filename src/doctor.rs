@@ -10,6 +10,7 @@ use crate::auth::editors;
 use crate::config::Config;
 use crate::db::{self, Conn, Db};
 use crate::error::Result as Answered;
+use crate::literals::Live;
 use crate::media::{MediaStore, new_key};
 use crate::schema::{publication_docs, publications};
 
@@ -134,7 +135,7 @@ async fn check_rows(db: &Db, report: &mut Report) {
 fn texts_missing(conn: &mut Conn) -> Answered<i64> {
     Ok(publications::table
         .left_join(publication_docs::table.on(publication_docs::article_id.eq(publications::article_id)))
-        .filter(publications::state.eq("live"))
+        .filter(publications::state.eq(Live))
         .filter(publication_docs::article_id.nullable().is_null())
         .count()
         .get_result(conn)?)

@@ -28,6 +28,7 @@ mod json;
 mod known;
 mod leases;
 mod limits;
+mod literals;
 mod mail;
 mod media;
 mod openapi;
@@ -47,6 +48,10 @@ mod text;
 mod types;
 mod views;
 mod webhooks;
+
+/// Answers are made of many small pieces, by several threads: this allocator does that best.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
     cli::main()

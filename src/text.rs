@@ -8,6 +8,9 @@ use crate::error::{FieldError, Problem, Result};
 /// Folds text so that what is typed without accents meets what was written with them: canonical decomposition, marks
 /// dropped, `đ` as `d`, lower case. One function serves search, sorting and slugs.
 pub fn fold(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
     text.nfd()
         .filter(|c| !is_combining_mark(*c))
         .flat_map(char::to_lowercase)

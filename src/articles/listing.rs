@@ -10,6 +10,7 @@ use crate::app::App;
 use crate::changes::key;
 use crate::db::Conn;
 use crate::error::Result;
+use crate::literals::Live;
 use crate::request::{FromParams, Params, invalid};
 use crate::schema::{publication_authors, publication_tags, publications};
 use crate::search;
@@ -109,7 +110,7 @@ impl Resolved<'_> {
     /// The live publications that pass.
     pub fn rows(&self) -> publications::BoxedQuery<'_, <Conn as diesel::Connection>::Backend> {
         let filters = self.filters;
-        let mut rows = publications::table.filter(publications::state.eq("live")).into_boxed();
+        let mut rows = publications::table.filter(publications::state.eq(Live)).into_boxed();
         if !filters.id.is_empty() {
             rows = rows.filter(publications::article_id.eq_any(&filters.id));
         }

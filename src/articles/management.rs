@@ -20,6 +20,7 @@ use crate::db::Conn;
 use crate::error::Result;
 use crate::idempotency::{Answer, IdempotencyKey, write_once};
 use crate::images::delivered::image_files_of;
+use crate::literals::Live;
 use crate::page::{Key, PageInfo, PageQuery, Start};
 use crate::request::{Body, FromParams, IdempotencyParam, IfMatchParam, Params, PathId, Query};
 use crate::schedules;
@@ -611,7 +612,7 @@ fn list(
             .select(publication_authors::article_id);
         let section = publications::section_id.assume_not_null();
         publications::table
-            .filter(publications::state.eq("live"))
+            .filter(publications::state.eq(Live))
             .filter(any(query.section.is_empty()).or(section.eq_any(sections.clone())))
             .filter(any(query.tag.is_empty()).or(publications::article_id.eq_any(tagged)))
             .filter(any(query.author.is_empty()).or(publications::article_id.eq_any(written)))

@@ -15,6 +15,7 @@ use crate::changes::{self, key};
 use crate::conditional::Guard;
 use crate::db::{Conn, Tx, clock};
 use crate::error::{Code, Problem, Result};
+use crate::literals::Live;
 use crate::previews;
 use crate::request::PathRef;
 use crate::schedules;
@@ -316,7 +317,7 @@ pub fn complete(tx: &mut Tx<'_>, row: &ArticleRow, snapshot: &Snapshot, revision
 /// 409 when readers would get two stories of one group in one language.
 fn check_translations(conn: &mut Conn, id: &Id, snapshot: &Snapshot) -> Result<()> {
     let rivals: i64 = publications::table
-        .filter(publications::state.eq("live"))
+        .filter(publications::state.eq(Live))
         .filter(publications::translation_group.eq(&snapshot.translation_group))
         .filter(publications::language.eq(&snapshot.content.language))
         .filter(publications::article_id.ne(id))
@@ -436,7 +437,7 @@ fn membership_keys(conn: &mut Conn, id: &Id, row: Option<&PublicationRow>) -> Re
                 .eq(&row.translation_group)
                 .and(publications::article_id.ne(id)),
         )
-        .filter(publications::state.eq("live"))
+        .filter(publications::state.eq(Live))
         .select(publications::article_id)
         .load(conn)?;
     keys.extend(siblings.iter().map(|id| key('a', id)));

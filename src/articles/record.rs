@@ -223,11 +223,13 @@ pub fn people(conn: &mut Conn, ids: impl IntoIterator<Item = Id>) -> Result<Peop
     let mut ids: Vec<Id> = ids.into_iter().collect();
     ids.sort();
     ids.dedup();
-    let rows: Vec<(Id, String)> = editors::table
-        .filter(editors::id.eq_any(&ids))
-        .select((editors::id, editors::name))
-        .load(conn)?;
-    Ok(rows.into_iter().collect())
+    let mut people = People::new();
+    // A newsroom has few people; a list would be parsed anew each time on SQLite.
+    for id in ids {
+        let name: Option<String> = editors::table.find(&id).select(editors::name).first(conn).optional()?;
+        people.extend(name.map(|name| (id, name)));
+    }
+    Ok(people)
 }
 
 /// Who has this id; without a name when the account is gone.

@@ -17,6 +17,7 @@ use crate::changes::{self, key};
 use crate::conditional::Made;
 use crate::db::Conn;
 use crate::error::{Problem, Result};
+use crate::literals::Live;
 use crate::page::PageInfo;
 use crate::request::{FromParams, Params, PathRef, Query};
 use crate::schema::publications;
@@ -130,7 +131,7 @@ fn related(conn: &mut Conn, app: &App, article: &PathRef, query: &Result<Query<R
 /// The newest others of the story's section, or of its language when it has none.
 fn newest(conn: &mut Conn, of: &PublicationRow, limit: i64) -> Result<Vec<PublicationRow>> {
     let others = publications::table
-        .filter(publications::state.eq("live"))
+        .filter(publications::state.eq(Live))
         .filter(publications::article_id.ne(&of.article_id))
         .order((publications::published_ms.desc(), publications::article_id.desc()))
         .limit(limit)

@@ -367,32 +367,20 @@ pub fn check_references(conn: &mut Conn, content: &Content, owner: Option<&Id>, 
             check.fail("/section_id", "invalid_reference", "There is no such section.");
         }
     }
-    let known: Vec<Id> = tags::table
-        .filter(tags::id.eq_any(&content.tag_ids))
-        .select(tags::id)
-        .load(conn)?;
-    for (index, _) in content.tag_ids.iter().enumerate().filter(|(_, id)| !known.contains(id)) {
-        check.fail(
-            format!("/tag_ids/{index}"),
-            "invalid_reference",
-            "There is no such tag.",
-        );
+    // One look each: a list would be parsed anew each time on SQLite.
+    for (index, id) in content.tag_ids.iter().enumerate() {
+        let known: Option<Id> = tags::table.find(id).select(tags::id).first(conn).optional()?;
+        if known.is_none() {
+            let place = format!("/tag_ids/{index}");
+            check.fail(place, "invalid_reference", "There is no such tag.");
+        }
     }
-    let known: Vec<Id> = authors::table
-        .filter(authors::id.eq_any(&content.author_ids))
-        .select(authors::id)
-        .load(conn)?;
-    for (index, _) in content
-        .author_ids
-        .iter()
-        .enumerate()
-        .filter(|(_, id)| !known.contains(id))
-    {
-        check.fail(
-            format!("/author_ids/{index}"),
-            "invalid_reference",
-            "There is no such author.",
-        );
+    for (index, id) in content.author_ids.iter().enumerate() {
+        let known: Option<Id> = authors::table.find(id).select(authors::id).first(conn).optional()?;
+        if known.is_none() {
+            let place = format!("/author_ids/{index}");
+            check.fail(place, "invalid_reference", "There is no such author.");
+        }
     }
     if let Some(owner) = owner {
         let known: i64 = editors::table.find(owner).count().get_result(conn)?;

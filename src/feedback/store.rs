@@ -14,6 +14,7 @@ use crate::conditional::Guard;
 use crate::db::{Conn, Tx};
 use crate::error::{Code, Problem, Result};
 use crate::keyset;
+use crate::literals::Live;
 use crate::page::{PageInfo, Start};
 use crate::request::PathRef;
 use crate::schema::{articles, changes as diary, consent_texts, editors, feedback, publications, site};
@@ -217,7 +218,7 @@ pub fn list(
 /// too, and what happened while the story was withdrawn shows when it is published again.
 pub fn last_change(conn: &mut Conn, article: &Id) -> Result<Option<Time>> {
     let mut times = Vec::new();
-    for kind in [CHANGE, "article.published"] {
+    for kind in [changes::FEEDBACK, "article.published"] {
         let newest: Option<Time> = diary::table
             .filter(diary::kind.eq(kind).and(diary::subject_id.eq(article.as_str())))
             .order(diary::seq.desc())
@@ -329,18 +330,22 @@ fn save(tx: &mut Tx<'_>, row: &Row) -> Result<()> {
 }
 
 /// A change that readers see of a live story's messages goes into the diary.
-const CHANGE: &str = "feedback.updated";
-
 fn tell_readers(tx: &mut Tx<'_>, articles: impl IntoIterator<Item = Id>) -> Result<()> {
     for id in articles {
         let language: Option<String> = publications::table
             .find(&id)
-            .filter(publications::state.eq("live"))
+            .filter(publications::state.eq(Live))
             .select(publications::language)
             .first(tx.conn)
             .optional()?;
         if let Some(language) = language {
-            changes::record(tx, CHANGE, id.as_str(), Some(&language), vec![changes::key('f', &id)]);
+            changes::record(
+                tx,
+                changes::FEEDBACK,
+                id.as_str(),
+                Some(&language),
+                vec![changes::key('f', &id)],
+            );
         }
     }
     Ok(())

@@ -15,6 +15,7 @@ use crate::body::text_to_html;
 use crate::config::Config;
 use crate::db::Conn;
 use crate::error::{Problem, Result};
+use crate::literals::Live;
 use crate::schema::{image_files, images, publications};
 use crate::site;
 use crate::taxonomy::{Kind, Name, is_public, names_of};
@@ -138,7 +139,7 @@ pub struct News {
 /// The newest stories since a time.
 pub fn since(conn: &mut Conn, config: &Config, time: Time, limit: i64) -> Result<Vec<News>> {
     let rows: Vec<PublicationRow> = publications::table
-        .filter(publications::state.eq("live").and(publications::published_ms.ge(time)))
+        .filter(publications::state.eq(Live).and(publications::published_ms.ge(time)))
         .order((publications::published_ms.desc(), publications::article_id.desc()))
         .limit(limit)
         .select(PublicationRow::as_select())
@@ -166,7 +167,7 @@ pub fn between(
 ) -> Result<Vec<Place>> {
     // Without the cards: a page has thousands of stories, and says nothing of them but where they are.
     let rows: Vec<(Id, String, String, Option<Id>, Time)> = publications::table
-        .filter(publications::state.eq("live"))
+        .filter(publications::state.eq(Live))
         .filter(
             publications::published_ms
                 .ge(start)
@@ -197,7 +198,7 @@ pub fn between(
 /// How many stories were published in a span of time.
 pub fn count(conn: &mut Conn, (start, end): (Time, Time)) -> Result<i64> {
     Ok(publications::table
-        .filter(publications::state.eq("live"))
+        .filter(publications::state.eq(Live))
         .filter(
             publications::published_ms
                 .ge(start)
@@ -209,7 +210,7 @@ pub fn count(conn: &mut Conn, (start, end): (Time, Time)) -> Result<i64> {
 
 /// When the last story before a time was published; without a time, the last of all.
 pub fn last_before(conn: &mut Conn, time: Option<Time>) -> Result<Option<Time>> {
-    let mut rows = publications::table.filter(publications::state.eq("live")).into_boxed();
+    let mut rows = publications::table.filter(publications::state.eq(Live)).into_boxed();
     if let Some(time) = time {
         rows = rows.filter(publications::published_ms.lt(time));
     }

@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::db::{self, Conn, Tx};
 use crate::error::{Code, Problem, Result, UsedBy};
 use crate::keyset;
+use crate::literals;
 use crate::page::{Key, PageInfo, Start};
 use crate::schema::{
     articles, authors, captions, holds, image_files, images, publication_authors, publication_images, publications,
@@ -628,7 +629,7 @@ fn live_uses(conn: &mut Conn, caller: &Caller, ids: &[&Id]) -> Result<Vec<Live>>
         .inner_join(publications::table.on(publications::article_id.eq(publication_images::article_id)))
         .inner_join(articles::table.on(articles::id.eq(publication_images::article_id)))
         .filter(publication_images::ref_id.eq_any(ids.to_vec()))
-        .filter(publications::state.eq("live"))
+        .filter(publications::state.eq(literals::Live))
         .order(publication_images::article_id.desc())
         .select((
             publication_images::ref_id,

@@ -17,9 +17,13 @@ use crate::types::{Id, Lease, PersonRef, Time};
 /// The leases of some articles that have not run out.
 pub fn of(conn: &mut Conn, articles: &[&Id]) -> Result<HashMap<Id, Lease>> {
     type Row = (Id, Id, String, Time, Time);
-    let rows: Vec<Row> = edit_leases::table
-        .inner_join(editors::table.on(editors::id.eq(edit_leases::editor_id)))
-        .filter(edit_leases::article_id.eq_any(articles.to_vec()))
+    let held = edit_leases::table.inner_join(editors::table.on(editors::id.eq(edit_leases::editor_id)));
+    // A list is parsed anew each time on SQLite; one article, the usual case, is not.
+    let held = match articles {
+        [one] => held.filter(edit_leases::article_id.eq(*one)).into_boxed(),
+        many => held.filter(edit_leases::article_id.eq_any(many.to_vec())).into_boxed(),
+    };
+    let rows: Vec<Row> = held
         .select((
             edit_leases::article_id,
             editors::id,

@@ -165,8 +165,14 @@ pub struct Planned {
 /// The plans of some articles.
 pub fn planned(conn: &mut Conn, articles: &[&Id]) -> Result<HashMap<Id, Planned>> {
     type Row = (Id, String, Time, Option<i64>, Option<Time>, Option<String>);
-    let rows: Vec<Row> = schedules::table
-        .filter(schedules::article_id.eq_any(articles.to_vec()))
+    // A list is parsed anew each time on SQLite; one article, the usual case, is not.
+    let plans = match articles {
+        [one] => schedules::table.filter(schedules::article_id.eq(*one)).into_boxed(),
+        many => schedules::table
+            .filter(schedules::article_id.eq_any(many.to_vec()))
+            .into_boxed(),
+    };
+    let rows: Vec<Row> = plans
         .order((schedules::article_id, schedules::action))
         .select((
             schedules::article_id,

@@ -24,6 +24,7 @@ use crate::changes;
 use crate::conditional::Made;
 use crate::db::Conn;
 use crate::error::Result;
+use crate::literals::Live;
 use crate::page::{Key, PageQuery, Start};
 use crate::page_type;
 use crate::request::{FromParams, Params, Query, invalid};
@@ -272,7 +273,7 @@ fn results(conn: &mut Conn, app: &App, terms: &[Term], found: Vec<Ranked>) -> Re
 /// Live publications in the order of their ids here.
 pub fn rows_of(conn: &mut Conn, ids: &[Id]) -> Result<Vec<PublicationRow>> {
     let mut rows: Vec<PublicationRow> = publications::table
-        .filter(publications::article_id.eq_any(ids).and(publications::state.eq("live")))
+        .filter(publications::article_id.eq_any(ids).and(publications::state.eq(Live)))
         .select(PublicationRow::as_select())
         .load(conn)?;
     rows.sort_by_key(|row| ids.iter().position(|id| *id == row.article_id));

@@ -12,6 +12,7 @@ use crate::articles::compose::docs_of;
 use crate::articles::publication::PublicationRow;
 use crate::db::Tx;
 use crate::error::Result;
+use crate::literals::Live;
 use crate::schema::{publications, search_docs};
 use crate::types::Id;
 
@@ -50,7 +51,7 @@ fn piece(tx: &mut Tx<'_>, before: Option<&Id>) -> Result<Option<Id>> {
     crate::db::lock(tx.conn, "search")?;
     let mut missing = publications::table
         .left_join(search_docs::table.on(search_docs::article_id.eq(publications::article_id)))
-        .filter(publications::state.eq("live"))
+        .filter(publications::state.eq(Live))
         .filter(search_docs::row_id.nullable().is_null())
         .order(publications::article_id.desc())
         .select(publications::article_id)
@@ -68,7 +69,7 @@ fn piece(tx: &mut Tx<'_>, before: Option<&Id>) -> Result<Option<Id>> {
 
 fn put_if_live(tx: &mut Tx<'_>, id: &Id) -> Result<()> {
     // Takes the row, so that who publishes or withdraws the story just now comes before or after.
-    let row = publications::table.filter(publications::article_id.eq(id).and(publications::state.eq("live")));
+    let row = publications::table.filter(publications::article_id.eq(id).and(publications::state.eq(Live)));
     if diesel::update(row)
         .set(publications::state.eq("live"))
         .execute(tx.conn)?

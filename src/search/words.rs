@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 use crate::text::fold;
 
@@ -28,7 +28,13 @@ fn stands_alone(c: char) -> bool {
 }
 
 fn is_part(c: char) -> bool {
-    c.is_alphanumeric() || is_combining_mark(c)
+    // Letters of Latin scripts, Vietnamese among them, without a search in the tables of all scripts.
+    match c {
+        'a'..='z' | 'A'..='Z' | '0'..='9' => true,
+        '\u{C0}'..='\u{D6}' | '\u{D8}'..='\u{F6}' | '\u{F8}'..='\u{24F}' | '\u{1EA0}'..='\u{1EF9}' => true,
+        '\0'..='\x7F' => false,
+        c => c.is_alphanumeric() || is_combining_mark(c),
+    }
 }
 
 /// Cuts a text into words: letters, digits and their marks; everything else is between words.
@@ -56,10 +62,25 @@ pub fn words(text: &str) -> Vec<Word> {
 
 fn word(text: &str, range: Range<usize>) -> Option<Word> {
     let part = text.get(range.clone())?;
-    let cut = |text: String| -> String { text.chars().filter(|c| is_part(*c)).take(LONGEST).collect() };
-    let exact = cut(part.nfc().flat_map(char::to_lowercase).collect());
-    let folded = cut(fold(part));
+    if part.is_ascii() {
+        let exact = part.get(..LONGEST).unwrap_or(part).to_ascii_lowercase();
+        let folded = exact.clone();
+        return (!exact.is_empty()).then_some(Word { exact, folded, range });
+    }
+    let exact: String = match is_nfc_quick(part.chars()) {
+        IsNormalized::Yes => lower(part.chars()),
+        _ => lower(part.nfc()),
+    };
+    let mut folded = fold(part);
+    if !folded.is_ascii() || folded.len() > LONGEST {
+        folded = folded.chars().filter(|c| is_part(*c)).take(LONGEST).collect();
+    }
     (!folded.is_empty() && !exact.is_empty()).then_some(Word { exact, folded, range })
+}
+
+fn lower(letters: impl Iterator<Item = char>) -> String {
+    let letters = letters.flat_map(char::to_lowercase).filter(|c| is_part(*c));
+    letters.take(LONGEST).collect()
 }
 
 /// Words as one line with a space around each, in which [`holds`] looks.
@@ -89,6 +110,11 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn letters_are_those_of_all_scripts(c in proptest::char::any()) {
+            prop_assert_eq!(is_part(c), c.is_alphanumeric() || is_combining_mark(c));
+        }
+
         #[test]
         fn both_databases_get_plain_words(text in "\\PC{0,80}") {
             for word in words(&text) {

@@ -10,6 +10,7 @@ use crate::changes;
 use crate::db::{Conn, Tx, Value, insert_once};
 use crate::error::{Problem, Result, UsedBy};
 use crate::holds;
+use crate::literals::Live;
 use crate::schema::{
     article_authors, article_tags, articles, authors, publication_authors, publication_tags, publications, sections,
     tags,
@@ -218,7 +219,7 @@ fn article(id: Id, title: String) -> UsedBy {
 
 fn live(conn: &mut Conn, kind: Kind, id: &Id) -> Result<Vec<(Id, String)>> {
     let query = publications::table
-        .filter(publications::state.eq("live"))
+        .filter(publications::state.eq(Live))
         .select((publications::article_id, publications::card))
         .limit(10)
         .into_boxed();
@@ -242,7 +243,7 @@ fn live(conn: &mut Conn, kind: Kind, id: &Id) -> Result<Vec<(Id, String)>> {
 /// The sections that readers know of: those a live publication is in, and their parents.
 pub fn public_sections(conn: &mut Conn) -> Result<Vec<Id>> {
     let of_section = publications::table
-        .filter(publications::state.eq("live"))
+        .filter(publications::state.eq(Live))
         .filter(publications::section_id.eq(sections::id.nullable()));
     let used: Vec<(Id, Option<Id>)> = sections::table
         .filter(exists(of_section))

@@ -9,6 +9,7 @@ use crate::articles::listing::Resolved;
 use crate::articles::publication::PublicationRow;
 use crate::db::{Conn, Tx, Value, insert_once, try_lock};
 use crate::error::Result;
+use crate::literals::{Live, Zero};
 use crate::schema::{meta, publications, view_flushes, view_hours, view_totals};
 use crate::types::Id;
 
@@ -183,7 +184,7 @@ fn ranked(conn: &mut Conn, window: Window, offset: i64, limit: i64) -> Result<Ve
     let rows = view_totals::table.offset(offset).limit(limit).into_boxed();
     macro_rules! by {
         ($column:ident) => {
-            rows.filter(view_totals::$column.gt(0))
+            rows.filter(view_totals::$column.gt(Zero))
                 .order((view_totals::$column.desc(), view_totals::article_id.desc()))
                 .select((view_totals::article_id, view_totals::$column))
                 .load(conn)?
@@ -206,7 +207,7 @@ fn from_the_filters(
 ) -> Result<Vec<(PublicationRow, i64)>> {
     let mut joined = publications::table
         .inner_join(view_totals::table.on(view_totals::article_id.eq(publications::article_id)))
-        .filter(publications::state.eq("live"))
+        .filter(publications::state.eq(Live))
         .limit(limit as i64)
         .into_boxed();
     if let Some(sections) = filters.sections() {
@@ -218,7 +219,7 @@ fn from_the_filters(
     macro_rules! by {
         ($column:ident) => {
             joined
-                .filter(view_totals::$column.gt(0))
+                .filter(view_totals::$column.gt(Zero))
                 .order((view_totals::$column.desc(), view_totals::article_id.desc()))
                 .select((view_totals::article_id, view_totals::$column))
                 .load::<(Id, i64)>(conn)?

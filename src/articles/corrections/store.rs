@@ -18,8 +18,14 @@ use crate::types::{Id, Time};
 
 /// The corrections of some stories, oldest first.
 pub fn corrections_of(conn: &mut Conn, articles: &[Id]) -> Result<HashMap<Id, Vec<Correction>>> {
-    let rows: Vec<(Id, String, Time)> = corrections::table
-        .filter(corrections::article_id.eq_any(articles))
+    // A list is parsed anew each time on SQLite; one article, the usual case, is not.
+    let asked = match articles {
+        [one] => corrections::table.filter(corrections::article_id.eq(one)).into_boxed(),
+        many => corrections::table
+            .filter(corrections::article_id.eq_any(many))
+            .into_boxed(),
+    };
+    let rows: Vec<(Id, String, Time)> = asked
         .order((corrections::at_ms, corrections::id))
         .select((corrections::article_id, corrections::text, corrections::at_ms))
         .load(conn)?;
