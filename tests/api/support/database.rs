@@ -90,9 +90,12 @@ impl Database {
         let query = diesel::sql_query(format!("SELECT count(*) AS n FROM {rows}"));
         let counted: Counted = match &self.name {
             Some(_) => query.get_result(&mut PgConnection::establish(&self.url).expect("the database")),
-            None => query.get_result(
-                &mut SqliteConnection::establish(self.url.trim_start_matches("sqlite://")).expect("the database"),
-            ),
+            None => {
+                let mut conn =
+                    SqliteConnection::establish(self.url.trim_start_matches("sqlite://")).expect("the database");
+                conn.batch_execute("PRAGMA busy_timeout = 10000").expect("a setting");
+                query.get_result(&mut conn)
+            }
         }
         .expect("a number");
         counted.n
