@@ -49,10 +49,6 @@ mod types;
 mod views;
 mod webhooks;
 
-/// Answers are made of many small pieces, by several threads: this allocator does that best.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> std::process::ExitCode {
     cli::main()
 }
