@@ -147,6 +147,19 @@ newsroom_tests! {
         assert_eq!(count(&desk).await, 1);
     }
 
+    async fn a_hundred_long_stories_are_rewritten_at_once(desk) {
+        // What is taken back when a write is refused no longer fits into SQLite's memory for it.
+        let editor = desk.as_editor();
+        let text = |word: &str| format!("{word} ").repeat(1_400);
+        let made = (0..100).map(|n| json!({ "method": "POST", "body": { "title": format!("Bài {n}"), "body_markdown": text("đầu") } }));
+        let made = atomic(&editor, made.collect()).await.is(200);
+        let rewritten: Value = made.list("/results").iter().map(|one| json!({
+            "method": "PATCH", "id": one["article"]["id"], "version": 1, "body": { "body_markdown": text("sau") }
+        })).collect();
+        let reply = atomic(&editor, rewritten).await.is(200);
+        assert!(outcome(&reply).iter().all(|result| *result == (200, "")), "{reply:?}");
+    }
+
     async fn batches_that_cross_each_other_all_end(desk) {
         let editor = desk.as_editor();
         let mut drafts = Vec::new();
