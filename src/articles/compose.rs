@@ -16,7 +16,7 @@ use super::json_ld::JsonLd;
 use super::publication::{Card, Doc, FrozenCaption, PublicationRow};
 use super::{CaptionRole, Seo, Source};
 use crate::app::App;
-use crate::body::{self, Body, FigureHtml};
+use crate::body::{self, FigureHtml, KeptBody};
 use crate::changes::{self, key};
 use crate::config::Config;
 use crate::db::Conn;
@@ -120,7 +120,7 @@ pub struct ArticleSummary {
     /// The body, with `include=body`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false, value_type = Vec<PublishedBlock>)]
-    pub body: Option<Value>,
+    pub body: Option<KeptBody>,
     /// The placed images, with `include=captions`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false, value_type = Vec<Placement>)]
@@ -179,7 +179,7 @@ pub struct Article {
     pub featured: bool,
     /// The body (Portable Text).
     #[schema(value_type = Vec<PublishedBlock>)]
-    pub body: Value,
+    pub body: KeptBody,
     /// The placed images, in order.
     pub captions: Vec<Placement>,
     /// Corrections since publication, oldest first.
@@ -453,20 +453,8 @@ pub fn docs_of(conn: &mut Conn, ids: &[Id]) -> Result<HashMap<Id, Doc>> {
 }
 
 /// The body with each figure's placement filled in.
-pub fn published_body(body: &Body, placements: &[Placement]) -> Result<Value> {
-    let mut value = serde_json::to_value(body).map_err(Problem::internal)?;
-    for block in value
-        .as_array_mut()
-        .into_iter()
-        .flatten()
-        .filter(|block| block["_type"] == "figure")
-    {
-        let placement = placements
-            .iter()
-            .find(|placement| block["caption_id"] == placement.id.as_str());
-        block["caption"] = serde_json::to_value(placement).map_err(Problem::internal)?;
-    }
-    Ok(value)
+pub fn published_body(body: KeptBody, placements: &[Placement]) -> Result<KeptBody> {
+    body.with_captions(|id| placements.iter().find(|placement| placement.id.as_str() == id))
 }
 
 /// What HTML needs to know of a figure.

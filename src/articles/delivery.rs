@@ -238,9 +238,16 @@ pub fn whole(conn: &mut Conn, app: &App, story: Story, include: &[ArticleInclude
             &doc,
             &captions,
             &corrections,
-        )),
+        )?),
         false => None,
     };
+    // Most readers get the body as it was kept.
+    let forms = [ArticleInclude::Html, ArticleInclude::Markdown, ArticleInclude::Text];
+    let body = match forms.into_iter().any(wants) {
+        true => Some(doc.body.read()?),
+        false => None,
+    };
+    let form = |form: ArticleInclude| body.as_ref().filter(|_| wants(form));
     Ok(Article {
         id: summary.id,
         slug: summary.slug,
@@ -260,13 +267,13 @@ pub fn whole(conn: &mut Conn, app: &App, story: Story, include: &[ArticleInclude
         updated_at: summary.updated_at,
         reading_minutes: summary.reading_minutes,
         featured: summary.featured,
-        body: published_body(&doc.body, &captions)?,
+        body: published_body(doc.body, &captions)?,
         corrections,
         translations,
         feedback_open: row.feedback_open,
-        html: wants(ArticleInclude::Html).then(|| doc.body.to_html(&figure_html(&captions))),
-        markdown: wants(ArticleInclude::Markdown).then(|| doc.body.to_markdown_with(&figure_alt(&captions))),
-        text: wants(ArticleInclude::Text).then(|| doc.body.to_text()),
+        html: form(ArticleInclude::Html).map(|body| body.to_html(&figure_html(&captions))),
+        markdown: form(ArticleInclude::Markdown).map(|body| body.to_markdown_with(&figure_alt(&captions))),
+        text: form(ArticleInclude::Text).map(|body| body.to_text()),
         json_ld,
         seo: doc.seo,
         captions,

@@ -198,8 +198,8 @@ async fn answer(
 fn made(conn: &mut Conn, app: &App, row: PublicationRow, form: Form) -> Result<Made> {
     let story = Story::load(conn, app, row)?;
     let (body, media_type, policy) = match form {
-        Form::Html => (html(&story).into_bytes(), "text/html; charset=utf-8", Some(POLICY)),
-        Form::Markdown => (markdown(&story).into_bytes(), "text/markdown; charset=utf-8", None),
+        Form::Html => (html(&story)?.into_bytes(), "text/html; charset=utf-8", Some(POLICY)),
+        Form::Markdown => (markdown(&story)?.into_bytes(), "text/markdown; charset=utf-8", None),
         Form::JsonLd => {
             let site = site::current(conn)?;
             let Story {
@@ -209,7 +209,7 @@ fn made(conn: &mut Conn, app: &App, row: PublicationRow, form: Form) -> Result<M
                 corrections,
                 ..
             } = &story;
-            let value = json_ld::news_article(&app.config, &site, summary, doc, captions, corrections);
+            let value = json_ld::news_article(&app.config, &site, summary, doc, captions, corrections)?;
             (json_ld::script_safe(&value)?, json_ld::MEDIA_TYPE, None)
         }
     };
@@ -224,33 +224,33 @@ fn made(conn: &mut Conn, app: &App, row: PublicationRow, form: Form) -> Result<M
     })
 }
 
-fn html(story: &Story) -> String {
+fn html(story: &Story) -> Result<String> {
     let summary = &story.summary;
     let lead = summary
         .lead
         .as_deref()
         .map(|lead| format!("<p>{}</p>", text_to_html(lead)));
-    format!(
+    Ok(format!(
         "<article lang=\"{}\"><h1>{}</h1>{}{}{}</article>\n",
         text_to_html(&summary.language),
         text_to_html(&summary.title),
         lead.unwrap_or_default(),
-        story.doc.body.to_html(&figure_html(&story.captions)),
+        story.doc.body.read()?.to_html(&figure_html(&story.captions)),
         corrections::to_html(&summary.language, &story.corrections),
-    )
+    ))
 }
 
-fn markdown(story: &Story) -> String {
+fn markdown(story: &Story) -> Result<String> {
     let summary = &story.summary;
     let lead = summary
         .lead
         .as_deref()
         .map(|lead| format!("{}\n\n", text_to_markdown(lead, true)));
-    format!(
+    Ok(format!(
         "# {}\n\n{}{}{}",
         text_to_markdown(&summary.title, false),
         lead.unwrap_or_default(),
-        story.doc.body.to_markdown_with(&figure_alt(&story.captions)),
+        story.doc.body.read()?.to_markdown_with(&figure_alt(&story.captions)),
         corrections::to_markdown(&summary.language, &story.corrections),
-    )
+    ))
 }

@@ -43,9 +43,9 @@ pub fn news_article(
     doc: &Doc,
     captions: &[Placement],
     corrections: &[Correction],
-) -> Value {
+) -> Result<Value> {
     let lead = story.lead.as_deref();
-    let words = doc.body.word_count() + lead.map_or(0, |lead| lead.split_whitespace().count());
+    let words = doc.body.read()?.word_count() + lead.map_or(0, |lead| lead.split_whitespace().count());
     let names = |list: Vec<&str>| (!list.is_empty()).then(|| json!(list));
     let authors: Vec<Value> = story
         .authors
@@ -54,7 +54,7 @@ pub fn news_article(
         .collect();
     let images = images(story.cover.as_ref(), captions);
     let canonical = doc.seo.canonical_url.as_deref().unwrap_or(&story.url);
-    present([
+    Ok(present([
         ("@context", Some(json!("https://schema.org"))),
         ("@type", Some(json!("NewsArticle"))),
         ("headline", Some(json!(story.title))),
@@ -86,7 +86,7 @@ pub fn news_article(
         ),
         ("wordCount", Some(json!(words))),
         ("isAccessibleForFree", Some(json!(true))),
-    ])
+    ]))
 }
 
 /// Its bytes, which may stand in a page's `<script>` as they are: there is no `<` that could end the element.

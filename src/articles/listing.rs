@@ -223,7 +223,7 @@ pub fn summaries(
         .into_iter()
         .map(|row| row.card().map(|card| (row, card)))
         .collect::<Result<_>>()?;
-    let docs = if include.is_empty() {
+    let mut docs = if include.is_empty() {
         Default::default()
     } else {
         let ids: Vec<Id> = rows.iter().map(|(row, _)| row.article_id.clone()).collect();
@@ -240,10 +240,10 @@ pub fn summaries(
     rows.into_iter()
         .map(|(row, card)| {
             let mut summary = composer.summary(&row, card);
-            if let Some(doc) = docs.get(&row.article_id) {
-                let captions = placements(&composer, doc);
+            if let Some(doc) = docs.remove(&row.article_id) {
+                let captions = placements(&composer, &doc);
                 if include.contains(&ListInclude::Body) {
-                    summary.body = Some(published_body(&doc.body, &captions)?);
+                    summary.body = Some(published_body(doc.body, &captions)?);
                 }
                 if include.contains(&ListInclude::Captions) {
                     summary.captions = Some(captions);

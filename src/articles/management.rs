@@ -9,13 +9,14 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::compose::figure_html;
 use super::input::{ArticleCreate, ArticlePatch, EmptyInput, PublishInput, UnpublishInput};
-use super::record::{WorkingArticle, WorkingArticleSummary, answer, summaries, whole};
+use super::action::Action;
+use super::record::{WorkingArticle, WorkingArticleSummary, answer, fresh, summaries, whole};
 use super::review::store as review;
 use super::store::{ArticleRow, create, erase, get, update};
 use super::{Status, publication};
 use crate::app::State;
-use crate::auth::{Caller, Role, forbidden};
-use crate::conditional::{Guard, IfMatch};
+use crate::auth::{Caller, Role};
+use crate::conditional::IfMatch;
 use crate::db::Conn;
 use crate::error::Result;
 use crate::idempotency::{Answer, IdempotencyKey, write_once};
@@ -224,10 +225,9 @@ async fn create_article(app: State, caller: Caller, idempotency: IdempotencyKey,
         caller.at_least(Role::Editor)?;
     }
     let once = idempotency.of(caller.id.as_str(), &input.hash);
-    let state = app.clone();
     write_once(&app, once, move |tx| {
-        let row = create(tx, &caller, &changes)?;
-        let article = whole(tx.conn, &state.config, &caller, &row)?;
+        let (row, snapshot) = create(tx, &caller, &changes)?;
+        let article = fresh(&caller, &row, snapshot.content)?;
         let location = format!("/management/v1/articles/{}", article.id);
         Ok(Answer::created(location, &article)?.version(article.version))
     })
@@ -358,32 +358,16 @@ async fn erase_article(app: State, caller: Caller, id: PathId, if_match: IfMatch
     )
 )]
 #[post("/articles/{id}/publish")]
-async fn publish_article(
-    app: State,
-    caller: Caller,
-    id: PathId,
-    if_match: IfMatch,
-    idempotency: IdempotencyKey,
-    body: Body,
-) -> Result<Answer> {
-    check_editor_action(&app, &caller, &id.0).await?;
+async fn publish_article(action: Action, body: Body) -> Result<Answer> {
+    action.check_editor().await?;
     let input = body.action::<PublishInput>().await?;
     publication::check_past(&input.value, Time::now())?;
-    schedules::check_wish(&app, &input.value).await?;
-    let (waker, mails) = (app.clone(), app.mail.is_some());
-    let action = Action {
-        app,
-        caller,
-        id: id.0,
-        guard: if_match.required()?,
-        idempotency,
-        hash: input.hash,
-    };
-    let answer = action
-        .run(move |tx, caller, id, guard| review::publish(tx, caller, id, guard, &input.value, mails))
-        .await?;
-    waker.outbox.notify_one();
-    Ok(answer)
+    schedules::check_wish(&action.app, &input.value).await?;
+    action
+        .run_mailing(&input.hash, move |tx, caller, id, guard, mails| {
+            review::publish(tx, caller, id, guard, &input.value, mails)
+        })
+        .await
 }
 
 /// Unpublish an article.
@@ -400,29 +384,16 @@ async fn publish_article(
     )
 )]
 #[post("/articles/{id}/unpublish")]
-async fn unpublish_article(
-    app: State,
-    caller: Caller,
-    id: PathId,
-    if_match: IfMatch,
-    idempotency: IdempotencyKey,
-    body: Body,
-) -> Result<Answer> {
-    check_editor_action(&app, &caller, &id.0).await?;
+async fn unpublish_article(action: Action, body: Body) -> Result<Answer> {
+    action.check_editor().await?;
     let mut input = body.action::<UnpublishInput>().await?;
     let mut check = Check::new();
     input.value.reason = check.optional_text("/reason", input.value.reason.as_deref(), 1000);
     check.done()?;
-    let action = Action {
-        app,
-        caller,
-        id: id.0,
-        guard: if_match.required()?,
-        idempotency,
-        hash: input.hash,
-    };
     action
-        .run(move |tx, caller, id, guard| publication::unpublish(tx, caller, id, guard, &input.value))
+        .run(&input.hash, move |tx, caller, id, guard| {
+            publication::unpublish(tx, caller, id, guard, &input.value)
+        })
         .await
 }
 
@@ -440,36 +411,16 @@ async fn unpublish_article(
     )
 )]
 #[post("/articles/{id}/trash")]
-async fn trash_article(
-    app: State,
-    caller: Caller,
-    id: PathId,
-    if_match: IfMatch,
-    idempotency: IdempotencyKey,
-    body: Body,
-) -> Result<Answer> {
-    let (who, wanted) = (caller.clone(), id.0.clone());
-    app.db
-        .read(move |conn| {
-            let row = get(conn, &who, &wanted)?;
-            // What is in the trash already is refused as such, not as somebody else's.
-            if row.trashed.is_some() {
-                Ok(())
-            } else {
-                row.check_may_change(&who)
-            }
+async fn trash_article(action: Action, body: Body) -> Result<Answer> {
+    // What is in the trash already is refused as such, not as somebody else's.
+    action
+        .check(|_, row, caller| match row.trashed {
+            Some(_) => Ok(()),
+            None => row.check_may_change(caller),
         })
         .await?;
     let input = body.action::<EmptyInput>().await?;
-    let action = Action {
-        app,
-        caller,
-        id: id.0,
-        guard: if_match.required()?,
-        idempotency,
-        hash: input.hash,
-    };
-    action.run(publication::trash).await
+    action.run(&input.hash, publication::trash).await
 }
 
 /// Take an article out of the trash.
@@ -485,79 +436,12 @@ async fn trash_article(
     )
 )]
 #[post("/articles/{id}/restore")]
-async fn restore_article(
-    app: State,
-    caller: Caller,
-    id: PathId,
-    if_match: IfMatch,
-    idempotency: IdempotencyKey,
-    body: Body,
-) -> Result<Answer> {
-    let (who, wanted) = (caller.clone(), id.0.clone());
-    app.db
-        .read(move |conn| publication::check_may_restore(&get(conn, &who, &wanted)?, &who))
+async fn restore_article(action: Action, body: Body) -> Result<Answer> {
+    action
+        .check(|_, row, caller| publication::check_may_restore(row, caller))
         .await?;
     let input = body.action::<EmptyInput>().await?;
-    let action = Action {
-        app,
-        caller,
-        id: id.0,
-        guard: if_match.required()?,
-        idempotency,
-        hash: input.hash,
-    };
-    action.run(publication::restore).await
-}
-
-/// 404 for who may not know of the article, 403 for who may not do this.
-pub async fn check_editor_action(app: &State, caller: &Caller, id: &Id) -> Result<()> {
-    let (who, wanted) = (caller.clone(), id.clone());
-    app.db.read(move |conn| get(conn, &who, &wanted)).await?;
-    if caller.is_editor() {
-        Ok(())
-    } else {
-        Err(forbidden("This needs the role editor."))
-    }
-}
-
-/// What every action has in common: who, which, from what version, once.
-pub struct Action {
-    /// The state.
-    pub app: State,
-    /// Who acts.
-    pub caller: Caller,
-    /// On which article.
-    pub id: Id,
-    /// From what version.
-    pub guard: Guard,
-    /// The key, if one was sent.
-    pub idempotency: IdempotencyKey,
-    /// The body's hash, which belongs to the key.
-    pub hash: String,
-}
-
-impl Action {
-    /// Runs the action and answers with the article as it is after it.
-    pub async fn run<F>(self, mut act: F) -> Result<Answer>
-    where
-        F: FnMut(&mut crate::db::Tx<'_>, &Caller, &Id, &Guard) -> Result<ArticleRow> + Send + 'static,
-    {
-        let Self {
-            app,
-            caller,
-            id,
-            guard,
-            idempotency,
-            hash,
-        } = self;
-        let once = idempotency.of(caller.id.as_str(), &hash);
-        let state = app.clone();
-        write_once(&app, once, move |tx| {
-            let row = act(tx, &caller, &id, &guard)?;
-            answer(tx.conn, &state.config, &caller, &row)
-        })
-        .await
-    }
+    action.run(&input.hash, publication::restore).await
 }
 
 fn list(

@@ -1,5 +1,6 @@
 //! Stories: the working copy that editors change, and the publication that readers get.
 
+pub mod action;
 pub mod batch;
 pub mod compose;
 pub mod corrections;

@@ -10,7 +10,7 @@ use super::{CaptionRole, PublicState, Seo, Snapshot, Source, reading_minutes, re
 use crate::audit::Actor;
 use crate::auth::scopes::Scope;
 use crate::auth::{Caller, forbidden};
-use crate::body::Body;
+use crate::body::KeptBody;
 use crate::changes::{self, key};
 use crate::conditional::Guard;
 use crate::db::{Conn, Tx, clock};
@@ -74,7 +74,7 @@ pub struct Card {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Doc {
     /// The body.
-    pub body: Body,
+    pub body: KeptBody,
     /// The captions, in order.
     pub captions: Vec<FrozenCaption>,
     /// For search engines.
@@ -174,7 +174,7 @@ pub fn freeze(conn: &mut Conn, snapshot: &Snapshot) -> Result<(Card, Doc)> {
     Ok((
         card,
         Doc {
-            body: content.body.clone(),
+            body: KeptBody::new(&content.body)?,
             captions,
             seo: content.seo.clone(),
         },

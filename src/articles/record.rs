@@ -261,6 +261,7 @@ fn visible(conn: &mut Conn, caller: &Caller, row: &ArticleRow) -> Result<(Articl
 }
 
 /// What other tables know of some articles.
+#[derive(Default)]
 struct Beside {
     plans: HashMap<Id, Planned>,
     leases: HashMap<Id, Lease>,
@@ -349,11 +350,27 @@ pub fn whole(conn: &mut Conn, config: &Config, caller: &Caller, row: &ArticleRow
     let open = row.is_open_to(caller);
     let (row, Snapshot { content, captions, .. }) = visible(conn, caller, row)?;
     let head = summary(&row, &content, &people, &beside, open)?;
-    Ok(WorkingArticle {
-        captions: article_captions(conn, config, captions)?,
-        corrections: corrections_of(conn, std::slice::from_ref(&row.id))?
-            .remove(&row.id)
-            .unwrap_or_default(),
+    let captions = article_captions(conn, config, captions)?;
+    let corrections = corrections_of(conn, std::slice::from_ref(&row.id))?.remove(&row.id);
+    Ok(assemble(head, content, captions, corrections.unwrap_or_default()))
+}
+
+/// An article that the caller has just made: there is nothing beside it yet.
+pub fn fresh(caller: &Caller, row: &ArticleRow, content: Content) -> Result<WorkingArticle> {
+    let people = People::from([(caller.id.clone(), caller.name.clone())]);
+    let head = summary(row, &content, &people, &Beside::default(), true)?;
+    Ok(assemble(head, content, Vec::new(), Vec::new()))
+}
+
+fn assemble(
+    head: WorkingArticleSummary,
+    content: Content,
+    captions: Vec<ArticleCaption>,
+    corrections: Vec<Correction>,
+) -> WorkingArticle {
+    WorkingArticle {
+        captions,
+        corrections,
         id: head.id,
         title: head.title,
         slug: head.slug,
@@ -390,7 +407,7 @@ pub fn whole(conn: &mut Conn, config: &Config, caller: &Caller, row: &ArticleRow
         html: None,
         markdown: None,
         text: None,
-    })
+    }
 }
 
 /// The article as an answer: its JSON and its version.

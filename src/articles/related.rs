@@ -199,7 +199,10 @@ fn most_alike(conn: &mut Conn, of: &PublicationRow, card: &Card) -> Result<Vec<I
 /// Words that stand together in headline and lead, and then in the body: one word alone says little about a topic.
 fn pairs(conn: &mut Conn, of: &PublicationRow, card: &Card) -> Result<Vec<Vec<String>>> {
     let doc = docs_of(conn, std::slice::from_ref(&of.article_id))?.remove(&of.article_id);
-    let body = doc.map(|doc| doc.body.to_text()).unwrap_or_default();
+    let body = match doc {
+        Some(doc) => doc.body.read()?.to_text(),
+        None => String::new(),
+    };
     let mut pairs: Vec<Vec<String>> = Vec::new();
     for text in [card.title.as_str(), card.lead.as_deref().unwrap_or(""), &body] {
         let words = search::words(text);

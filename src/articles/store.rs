@@ -19,7 +19,8 @@ use crate::text::{fold, is_slug, slugify, sort_key};
 use crate::types::{Id, Time};
 
 /// A row of the table `articles`.
-#[derive(Debug, Clone, Queryable)]
+#[derive(Debug, Clone, Queryable, Insertable)]
+#[diesel(table_name = articles)]
 pub struct ArticleRow {
     /// The article's id.
     pub id: Id,
@@ -36,6 +37,7 @@ pub struct ArticleRow {
     /// `none` or `requested`.
     pub review: String,
     /// When it was put in the trash.
+    #[diesel(column_name = trashed_ms)]
     pub trashed: Option<Time>,
     /// The working slug.
     pub slug: String,
@@ -60,20 +62,26 @@ pub struct ArticleRow {
     /// Hash of the revision that readers see.
     pub published_hash: Option<String>,
     /// When it was first published.
+    #[diesel(column_name = first_published_ms)]
     pub first_published: Option<Time>,
     /// When it was published, as readers are told.
+    #[diesel(column_name = published_ms)]
     pub published: Option<Time>,
     /// Who made it.
     pub created_by: Id,
     /// When it was made.
+    #[diesel(column_name = created_ms)]
     pub created: Time,
     /// Who changed it last.
     pub updated_by: Id,
     /// When it was changed last.
+    #[diesel(column_name = updated_ms)]
     pub updated: Time,
     /// When the pinned revision will be published.
+    #[diesel(column_name = publish_ms)]
     pub publish_at: Option<Time>,
     /// When it will be withdrawn.
+    #[diesel(column_name = unpublish_ms)]
     pub unpublish_at: Option<Time>,
 }
 
@@ -81,6 +89,26 @@ impl ArticleRow {
     /// The content.
     pub fn content(&self) -> Result<Content> {
         serde_json::from_str(&self.content).map_err(Problem::internal)
+    }
+
+    /// Takes over a snapshot as its next revision, of which the JSON is given back to be stored. `seen`: readers get to see
+    /// it with this write.
+    fn take(&mut self, snapshot: &Snapshot, seen: bool) -> Result<String> {
+        let content = &snapshot.content;
+        let (stored, content_hash) = snapshot.stored()?;
+        self.revision += 1;
+        self.content_hash = content_hash;
+        self.content = serde_json::to_string(content).map_err(Problem::internal)?;
+        self.title.clone_from(&content.title);
+        self.slug.clone_from(&content.slug);
+        self.language.clone_from(&content.language);
+        self.section_id.clone_from(&content.section_id);
+        self.title_key = sort_key(&content.title);
+        if !self.is_live() || seen {
+            self.public_title_key.clone_from(&self.title_key);
+        }
+        self.search = searchable(content);
+        Ok(stored)
     }
 
     /// The facts that decide what may happen.
@@ -235,22 +263,23 @@ pub fn save_telling(
     note: Option<&str>,
     more: serde_json::Value,
 ) -> Result<()> {
-    let content = &snapshot.content;
-    let (stored, content_hash) = snapshot.stored()?;
-    row.revision += 1;
-    row.content_hash = content_hash;
-    row.content = serde_json::to_string(content).map_err(Problem::internal)?;
-    row.title.clone_from(&content.title);
-    row.slug.clone_from(&content.slug);
-    row.language.clone_from(&content.language);
-    row.section_id.clone_from(&content.section_id);
-    row.title_key = sort_key(&content.title);
-    if !row.is_live() || action == "publish" {
-        row.public_title_key.clone_from(&row.title_key);
-    }
-    row.search = searchable(content);
+    let stored = row.take(snapshot, action == "publish")?;
     write_row(tx.conn, row)?;
-    write_references(tx.conn, &row.id, content)?;
+    let old = References::of(tx.conn, &row.id)?;
+    write_references(tx.conn, &row.id, &old, &snapshot.content)?;
+    leave_trace(tx, actor, row, stored, action, note, more)
+}
+
+/// The revision and the audit line of a write.
+fn leave_trace(
+    tx: &mut Tx<'_>,
+    actor: &Actor,
+    row: &ArticleRow,
+    stored: String,
+    action: &str,
+    note: Option<&str>,
+    mut more: serde_json::Value,
+) -> Result<()> {
     diesel::insert_into(revisions::table)
         .values((
             revisions::article_id.eq(&row.id),
@@ -263,7 +292,6 @@ pub fn save_telling(
             revisions::created_ms.eq(tx.now),
         ))
         .execute(tx.conn)?;
-    let mut more = more;
     if let Some(note) = note {
         more["note"] = json!(note);
     }
@@ -327,27 +355,41 @@ fn searchable(content: &Content) -> String {
         .join("\n")
 }
 
-fn write_references(conn: &mut Conn, id: &Id, content: &Content) -> Result<()> {
-    let old: Vec<Id> = article_tags::table
-        .filter(article_tags::article_id.eq(id))
-        .select(article_tags::tag_id)
-        .load(conn)?;
-    for tag in old.iter().filter(|tag| !content.tag_ids.contains(tag)) {
+/// Tags and authors that a working copy is listed under.
+#[derive(Default)]
+struct References {
+    tags: Vec<Id>,
+    authors: Vec<Id>,
+}
+
+impl References {
+    fn of(conn: &mut Conn, id: &Id) -> Result<Self> {
+        Ok(Self {
+            tags: article_tags::table
+                .filter(article_tags::article_id.eq(id))
+                .select(article_tags::tag_id)
+                .load(conn)?,
+            authors: article_authors::table
+                .filter(article_authors::article_id.eq(id))
+                .select(article_authors::author_id)
+                .load(conn)?,
+        })
+    }
+}
+
+fn write_references(conn: &mut Conn, id: &Id, old: &References, content: &Content) -> Result<()> {
+    for tag in old.tags.iter().filter(|tag| !content.tag_ids.contains(tag)) {
         diesel::delete(article_tags::table.find((id, tag))).execute(conn)?;
     }
-    for tag in content.tag_ids.iter().filter(|tag| !old.contains(tag)) {
+    for tag in content.tag_ids.iter().filter(|tag| !old.tags.contains(tag)) {
         diesel::insert_into(article_tags::table)
             .values((article_tags::article_id.eq(id), article_tags::tag_id.eq(tag)))
             .execute(conn)?;
     }
-    let old: Vec<Id> = article_authors::table
-        .filter(article_authors::article_id.eq(id))
-        .select(article_authors::author_id)
-        .load(conn)?;
-    for author in old.iter().filter(|author| !content.author_ids.contains(author)) {
+    for author in old.authors.iter().filter(|author| !content.author_ids.contains(author)) {
         diesel::delete(article_authors::table.find((id, author))).execute(conn)?;
     }
-    for author in content.author_ids.iter().filter(|author| !old.contains(author)) {
+    for author in content.author_ids.iter().filter(|author| !old.authors.contains(author)) {
         diesel::insert_into(article_authors::table)
             .values((
                 article_authors::article_id.eq(id),
@@ -397,8 +439,8 @@ pub fn check_references(conn: &mut Conn, content: &Content, owner: Option<&Id>, 
     check.done()
 }
 
-/// Makes an article: a draft of the caller's.
-pub fn create(tx: &mut Tx<'_>, caller: &Caller, changes: &Changes) -> Result<ArticleRow> {
+/// Makes an article: a draft of the caller's. What it says is given back beside its row.
+pub fn create(tx: &mut Tx<'_>, caller: &Caller, changes: &Changes) -> Result<(ArticleRow, Snapshot)> {
     let id = Id::new();
     let owner = changes.owner().cloned().unwrap_or_else(|| caller.id.clone());
     let mut content = Content {
@@ -429,36 +471,40 @@ pub fn create(tx: &mut Tx<'_>, caller: &Caller, changes: &Changes) -> Result<Art
     let group = translation_group(tx.conn, caller, &id, &id, changes.translation_of(), language)?;
     snapshot.translation_group = group.clone();
     snapshot.content.slug = take_slug(tx.conn, &id, changes.slug().flatten(), &snapshot.content.title)?;
-    let content = &snapshot.content;
-    let row = (
-        articles::id.eq(&id),
-        articles::version.eq(1),
-        articles::revision.eq(0),
-        articles::content_hash.eq(""),
-        articles::status.eq(Status::Draft.as_str()),
-        articles::public_state.eq(PublicState::Never.as_str()),
-        articles::review.eq("none"),
-        articles::slug.eq(&content.slug),
-        articles::title.eq(&content.title),
-        articles::title_key.eq(""),
-        articles::public_title_key.eq(""),
-        articles::search.eq(""),
-        articles::language.eq(&content.language),
-        articles::translation_group.eq(&group),
-        articles::section_id.eq(&content.section_id),
-        articles::owner_id.eq(&owner),
-        articles::content.eq("{}"),
-        articles::created_by.eq(&caller.id),
-        articles::created_ms.eq(tx.now),
-        articles::updated_by.eq(&caller.id),
-        articles::updated_ms.eq(tx.now),
-    );
-    let mut row: ArticleRow = diesel::insert_into(articles::table)
-        .values(row)
-        .returning(articles::all_columns)
-        .get_result(tx.conn)?;
-    save(tx, &Actor::from(caller), &mut row, &snapshot, "create", changes.note())?;
-    Ok(row)
+    let mut row = ArticleRow {
+        id,
+        version: 1,
+        revision: 0,
+        content_hash: String::new(),
+        status: Status::Draft.as_str().to_owned(),
+        public_state: PublicState::Never.as_str().to_owned(),
+        review: "none".to_owned(),
+        trashed: None,
+        slug: String::new(),
+        title: String::new(),
+        title_key: String::new(),
+        public_title_key: String::new(),
+        search: String::new(),
+        language: String::new(),
+        translation_group: group,
+        section_id: None,
+        owner_id: owner,
+        content: String::new(),
+        published_hash: None,
+        first_published: None,
+        published: None,
+        created_by: caller.id.clone(),
+        created: tx.now,
+        updated_by: caller.id.clone(),
+        updated: tx.now,
+        publish_at: None,
+        unpublish_at: None,
+    };
+    let stored = row.take(&snapshot, false)?;
+    diesel::insert_into(articles::table).values(&row).execute(tx.conn)?;
+    write_references(tx.conn, &row.id, &References::default(), &snapshot.content)?;
+    leave_trace(tx, &Actor::from(caller), &row, stored, "create", changes.note(), json!({}))?;
+    Ok((row, snapshot))
 }
 
 /// Writes checked changes over the working copy.

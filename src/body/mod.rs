@@ -45,6 +45,7 @@ mod fields;
 mod html_guard;
 mod html_in;
 mod html_out;
+mod kept;
 mod links;
 mod markdown_in;
 mod markdown_out;
@@ -58,6 +59,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use html_out::FigureHtml;
+pub use kept::KeptBody;
 pub use schema::BodyInput;
 
 /// The most blocks a body may have.

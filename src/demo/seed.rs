@@ -313,7 +313,7 @@ async fn keep_story(
         .collect::<Result<_>>()?;
     let caller = caller.clone();
     let write = move |tx: &mut Tx<'_>| {
-        let row = store::create(tx, &caller, &first)?;
+        let (row, _) = store::create(tx, &caller, &first)?;
         let mut body = story.body_markdown.clone();
         for (placed, image_id) in &placed {
             let new = CaptionCreate {

@@ -87,7 +87,7 @@ fn items(conn: &mut Conn, app: &App, rows: Vec<PublicationRow>) -> Result<(Vec<I
         let doc = docs.get(&row.article_id);
         let doc = doc.ok_or_else(|| Problem::internal("a live publication has no document"))?;
         let lead = card.lead.as_ref().map(|lead| format!("<p>{}</p>", text_to_html(lead)));
-        let body = doc.body.to_html(&figure_html(&placements(&composer, doc)));
+        let body = doc.body.read()?.to_html(&figure_html(&placements(&composer, doc)));
         // Readers show it in the place of the summary, which is the lead.
         let corrections = corrections.get(&row.article_id).map_or(&[][..], Vec::as_slice);
         let html = lead.unwrap_or_default() + &body + &corrections::to_html(&row.language, corrections);

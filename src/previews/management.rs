@@ -7,7 +7,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::{MAX_SECONDS, front_end_url, store, token};
 use crate::app::State;
-use crate::articles::management::check_editor_action;
+use crate::articles::action::check_editor;
 use crate::articles::store::get as get_article;
 use crate::auth::Caller;
 use crate::error::{Problem, Result};
@@ -116,7 +116,7 @@ async fn create_preview_link(
     body: Body,
 ) -> Result<Answer> {
     let PathId(id) = id;
-    check_editor_action(&app, &caller, &id).await?;
+    check_editor(&app, &caller, &id).await?;
     let input = body.action::<PreviewLinkCreate>().await?;
     check(&input.value)?;
     let once = idempotency.of(caller.id.as_str(), &input.hash);
@@ -182,7 +182,7 @@ async fn list_preview_links(
     query: Result<Query<PageQuery>>,
     req: HttpRequest,
 ) -> Result<Answer> {
-    check_editor_action(&app, &caller, &id.0).await?;
+    check_editor(&app, &caller, &id.0).await?;
     let Query(query) = query?;
     let start = query.start(&format!("preview links {}", id.0), &Key::Int(0))?;
     let count = query.include_total;
@@ -204,7 +204,7 @@ async fn list_preview_links(
 )]
 #[delete("/articles/{id}/preview-links/{link_id}")]
 async fn revoke_preview_link(app: State, caller: Caller, id: PathId, req: HttpRequest) -> Result<Answer> {
-    check_editor_action(&app, &caller, &id.0).await?;
+    check_editor(&app, &caller, &id.0).await?;
     let link = Id::parse(req.match_info().query("link_id")).ok_or_else(|| Problem::not_found("preview link"))?;
     if let Some(name) = stray(&req) {
         return Err(unknown_parameter(&name));

@@ -4,15 +4,12 @@ use actix_web::post;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::store;
-use crate::app::State;
+use crate::articles::action::Action;
 use crate::articles::input::EmptyInput;
-use crate::articles::management::{Action, check_editor_action};
 use crate::articles::record::WorkingArticle;
-use crate::auth::Caller;
-use crate::conditional::IfMatch;
 use crate::error::Result;
-use crate::idempotency::{Answer, IdempotencyKey};
-use crate::request::{Body, IdempotencyParam, IfMatchParam, PathId};
+use crate::idempotency::Answer;
+use crate::request::{Body, IdempotencyParam, IfMatchParam};
 use crate::types::Id;
 
 /// Mounts the handlers.
@@ -33,23 +30,8 @@ pub fn mount(config: &mut ServiceConfig<'_>) {
     )
 )]
 #[post("/articles/{id}/unschedule")]
-async fn unschedule_article(
-    app: State,
-    caller: Caller,
-    id: PathId,
-    if_match: IfMatch,
-    idempotency: IdempotencyKey,
-    body: Body,
-) -> Result<Answer> {
-    check_editor_action(&app, &caller, &id.0).await?;
+async fn unschedule_article(action: Action, body: Body) -> Result<Answer> {
+    action.check_editor().await?;
     let input = body.action::<EmptyInput>().await?;
-    let action = Action {
-        app,
-        caller,
-        id: id.0,
-        guard: if_match.required()?,
-        idempotency,
-        hash: input.hash,
-    };
-    action.run(store::unschedule).await
+    action.run(&input.hash, store::unschedule).await
 }

@@ -264,10 +264,10 @@ fn results(conn: &mut Conn, app: &App, terms: &[Term], found: Vec<Ranked>) -> Re
             MatchedAs::Exact => Spelling::Exact,
             MatchedAs::Folded => Spelling::Folded,
         };
-        let highlights = highlights(&article, docs.get(&article.id), terms, spelling);
-        SearchResult::new(article, highlights, matched_as)
+        let highlights = highlights(&article, docs.get(&article.id), terms, spelling)?;
+        Ok(SearchResult::new(article, highlights, matched_as))
     };
-    Ok(list.into_iter().map(result).collect())
+    list.into_iter().map(result).collect()
 }
 
 /// Live publications in the order of their ids here.
@@ -280,12 +280,12 @@ pub fn rows_of(conn: &mut Conn, ids: &[Id]) -> Result<Vec<PublicationRow>> {
     Ok(rows)
 }
 
-fn highlights(article: &ArticleSummary, doc: Option<&Doc>, terms: &[Term], spelling: Spelling) -> Vec<Highlight> {
+fn highlights(article: &ArticleSummary, doc: Option<&Doc>, terms: &[Term], spelling: Spelling) -> Result<Vec<Highlight>> {
     let mark = |field, text: &str| highlight(field, text, terms, spelling);
     let mut found: Vec<Highlight> = mark(HighlightField::Title, &article.title).into_iter().collect();
     found.extend(article.lead.iter().filter_map(|lead| mark(HighlightField::Lead, lead)));
     if let Some(doc) = doc {
-        found.extend(mark(HighlightField::Body, &doc.body.to_text()));
+        found.extend(mark(HighlightField::Body, &doc.body.read()?.to_text()));
         let words = doc
             .captions
             .iter()
@@ -305,5 +305,5 @@ fn highlights(article: &ArticleSummary, doc: Option<&Doc>, terms: &[Term], spell
             .iter()
             .filter_map(|tag| mark(HighlightField::Tag, &tag.name)),
     );
-    found
+    Ok(found)
 }

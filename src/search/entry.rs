@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::wanted::{GAP, featured_mark, id_mark, language_mark, source_mark};
 use super::words::{line, words};
 use crate::articles::publication::{Card, Doc};
+use crate::error::Result;
 use crate::types::{Id, Time};
 
 /// Words of a story that are indexed; PostgreSQL knows no more places.
@@ -52,7 +53,7 @@ fn number(published: Time, id: &Id) -> i64 {
 }
 
 /// Makes the entry of a publication.
-pub fn entry(id: &Id, published: Time, language: &str, featured: bool, card: &Card, doc: &Doc) -> Entry {
+pub fn entry(id: &Id, published: Time, language: &str, featured: bool, card: &Card, doc: &Doc) -> Result<Entry> {
     let mut marks = vec![id_mark('a', id), language_mark(language), featured_mark(featured)];
     marks.extend(card.section_id.iter().map(|id| id_mark('s', id)));
     marks.extend(card.tag_ids.iter().map(|id| id_mark('t', id)));
@@ -61,7 +62,7 @@ pub fn entry(id: &Id, published: Time, language: &str, featured: bool, card: &Ca
     let mut exact = Spelled::new(&marks);
     let mut folded = Spelled::new(&marks);
     let lead = card.lead.as_deref().unwrap_or("");
-    let body = doc.body.to_text();
+    let body = doc.body.read()?.to_text();
     let captions = doc
         .captions
         .iter()
@@ -77,7 +78,7 @@ pub fn entry(id: &Id, published: Time, language: &str, featured: bool, card: &Ca
     }
     let title = words(&card.title);
     let lead = words(lead);
-    Entry {
+    Ok(Entry {
         article_id: id.clone(),
         row_id: number(published, id),
         exact: exact.words,
@@ -86,7 +87,7 @@ pub fn entry(id: &Id, published: Time, language: &str, featured: bool, card: &Ca
         title_folded: line(title.iter().map(|word| word.folded.as_str())),
         lead_exact: line(lead.iter().map(|word| word.exact.as_str())),
         lead_folded: line(lead.iter().map(|word| word.folded.as_str())),
-    }
+    })
 }
 
 /// Words in one spelling, within what both databases can keep: then both find the same.

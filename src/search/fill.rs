@@ -82,7 +82,7 @@ fn put_if_live(tx: &mut Tx<'_>, id: &Id) -> Result<()> {
         .select(PublicationRow::as_select())
         .first(tx.conn)?;
     if let Some(doc) = docs_of(tx.conn, std::slice::from_ref(id))?.remove(id) {
-        let entry = entry(id, row.published, &row.language, row.featured, &row.card()?, &doc);
+        let entry = entry(id, row.published, &row.language, row.featured, &row.card()?, &doc)?;
         store::put(tx.conn, &entry)?;
     }
     Ok(())

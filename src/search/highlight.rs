@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::query::{Spelling, Term};
-use super::words::words;
+use super::words::{Word, initial, ranges, word};
 
 /// Where something was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -93,14 +93,25 @@ pub fn highlight(field: HighlightField, text: &str, terms: &[Term], spelling: Sp
     Some(Highlight { field, parts })
 }
 
+/// Where the terms stand. Only words that begin like one of them are made and compared.
 fn places(text: &str, terms: &[Term], spelling: Spelling) -> Vec<Place> {
-    let found = words(text);
+    let ranges = ranges(text);
+    let initials: Vec<Option<char>> = terms.iter().map(Term::initial).collect();
+    let longest = terms.iter().map(Term::len).max().unwrap_or(0);
     let mut places = Vec::new();
-    for (at, first) in found.iter().enumerate() {
+    for (at, range) in ranges.iter().enumerate() {
+        let begins = text.get(range.clone()).and_then(initial).map(Some);
+        if begins.is_some_and(|begins| !initials.contains(&begins)) {
+            continue;
+        }
+        let Some(first) = word(text, range.clone()) else {
+            continue;
+        };
+        let following = ranges.iter().skip(at + 1).filter_map(|range| word(text, range.clone()));
+        let found: Vec<Word> = std::iter::once(first).chain(following).take(longest).collect();
         for (term, wanted) in terms.iter().enumerate() {
-            let rest = found.get(at..).unwrap_or_default();
-            if let Some(count) = wanted.matches(rest, spelling)
-                && let Some(last) = rest.get(count - 1)
+            if let Some(count) = wanted.matches(&found, spelling)
+                && let (Some(first), Some(last)) = (found.first(), found.get(count - 1))
             {
                 let range = first.range.start..last.range.end;
                 places.push(Place { range, term });

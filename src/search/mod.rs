@@ -32,7 +32,7 @@ pub use words::words;
 
 /// Puts a live story into the index, in place of what was there of it.
 pub fn put(conn: &mut Conn, row: &PublicationRow, card: &Card, doc: &Doc) -> Result<()> {
-    let entry = entry::entry(&row.article_id, row.published, &row.language, row.featured, card, doc);
+    let entry = entry::entry(&row.article_id, row.published, &row.language, row.featured, card, doc)?;
     store::put(conn, &entry)
 }
 

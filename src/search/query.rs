@@ -31,6 +31,16 @@ impl Term {
         })
     }
 
+    /// How many words it has.
+    pub fn len(&self) -> usize {
+        self.exact.len()
+    }
+
+    /// The first letter of its first word, without accents.
+    pub fn initial(&self) -> Option<char> {
+        self.folded.first()?.chars().next()
+    }
+
     /// Its words in a spelling.
     pub fn words(&self, spelling: Spelling) -> &[String] {
         match spelling {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use unicode_normalization::char::is_combining_mark;
+use unicode_normalization::char::{decompose_canonical, is_combining_mark};
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 use crate::text::fold;
@@ -39,28 +39,50 @@ fn is_part(c: char) -> bool {
 
 /// Cuts a text into words: letters, digits and their marks; everything else is between words.
 pub fn words(text: &str) -> Vec<Word> {
+    let ranges = ranges(text).into_iter();
+    ranges.filter_map(|range| word(text, range)).collect()
+}
+
+/// Where words stand in a text. Some turn out to be none: marks without a letter.
+pub fn ranges(text: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut start = None;
     for (at, c) in text.char_indices() {
         if let Some(from) = start
             && (!is_part(c) || stands_alone(c))
         {
-            found.extend(word(text, from..at));
+            found.push(from..at);
             start = None;
         }
         if stands_alone(c) {
-            found.extend(word(text, at..at + c.len_utf8()));
+            found.push(at..at + c.len_utf8());
         } else if is_part(c) && start.is_none() {
             start = Some(at);
         }
     }
     if let Some(from) = start {
-        found.extend(word(text, from..text.len()));
+        found.push(from..text.len());
     }
     found
 }
 
-fn word(text: &str, range: Range<usize>) -> Option<Word> {
+/// The first letter without its accents, where that can be told without making the word: in Latin scripts.
+pub fn initial(part: &str) -> Option<char> {
+    let first = part.chars().next()?;
+    match first {
+        '\0'..='\x7F' => Some(first.to_ascii_lowercase()),
+        'đ' | 'Đ' => Some('d'),
+        '\u{C0}'..='\u{24F}' | '\u{1EA0}'..='\u{1EF9}' => {
+            let mut base = None;
+            decompose_canonical(first, |c| _ = base.get_or_insert(c));
+            base?.to_lowercase().next()
+        }
+        _ => None,
+    }
+}
+
+/// The word at a place.
+pub fn word(text: &str, range: Range<usize>) -> Option<Word> {
     let part = text.get(range.clone())?;
     if part.is_ascii() {
         let exact = part.get(..LONGEST).unwrap_or(part).to_ascii_lowercase();
@@ -122,6 +144,13 @@ mod tests {
                 for spelling in [&word.exact, &word.folded] {
                     prop_assert!(!spelling.is_empty() && spelling.chars().all(is_part), "{:?}", spelling);
                 }
+            }
+        }
+
+        #[test]
+        fn the_initial_is_the_first_letter_of_the_folded_word(text in "[a-zA-ZÀ-ɏẠ-ỹ\u{300}-\u{30F}]{1,3}") {
+            if let (Some(initial), Some(word)) = (initial(&text), words(&text).first()) {
+                prop_assert_eq!(word.folded.chars().next(), Some(initial));
             }
         }
 

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{BatchMethod, BatchOperation, BatchResult};
 use crate::articles::input::{ArticlePatch, Changes};
-use crate::articles::record::{WorkingArticle, whole};
+use crate::articles::record::{WorkingArticle, fresh, whole};
 use crate::articles::store::{create, erase, get, update};
 use crate::auth::{Caller, Role};
 use crate::conditional::{Guard, IfMatch};
@@ -101,8 +101,8 @@ impl Context<'_> {
             if changes.owner().is_some_and(|owner| *owner != caller.id) {
                 caller.at_least(Role::Editor)?;
             }
-            let row = create(tx, caller, changes)?;
-            return Ok(Self::done(201, Some(whole(tx.conn, self.config, caller, &row)?)));
+            let (row, snapshot) = create(tx, caller, changes)?;
+            return Ok(Self::done(201, Some(fresh(caller, &row, snapshot.content)?)));
         };
         let row = get(tx.conn, caller, id)?;
         if operation.method == BatchMethod::Delete {

@@ -4,13 +4,10 @@ use actix_web::post;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::{CorrectionCreate, CorrectionReceipt, store};
-use crate::app::State;
-use crate::articles::management::check_editor_action;
-use crate::auth::Caller;
-use crate::conditional::IfMatch;
+use crate::articles::action::Action;
 use crate::error::Result;
-use crate::idempotency::{Answer, IdempotencyKey, write_once};
-use crate::request::{Body, IdempotencyParam, IfMatchParam, PathId};
+use crate::idempotency::Answer;
+use crate::request::{Body, IdempotencyParam, IfMatchParam};
 use crate::text::Check;
 use crate::types::Id;
 
@@ -34,32 +31,23 @@ pub fn mount(config: &mut ServiceConfig<'_>) {
     )
 )]
 #[post("/articles/{id}/corrections")]
-async fn create_correction(
-    app: State,
-    caller: Caller,
-    id: PathId,
-    if_match: IfMatch,
-    idempotency: IdempotencyKey,
-    body: Body,
-) -> Result<Answer> {
-    let PathId(id) = id;
-    check_editor_action(&app, &caller, &id).await?;
+async fn create_correction(action: Action, body: Body) -> Result<Answer> {
+    action.check_editor().await?;
     let input = body.json::<CorrectionCreate>().await?;
     let mut check = Check::new();
     let text = check.text("/text", &input.value.text, 2000);
     check.done()?;
-    let guard = if_match.required()?;
-    let once = idempotency.of(caller.id.as_str(), &input.hash);
-    write_once(&app, once, move |tx| {
-        let (row, correction) = store::correct(tx, &caller, &id, &guard, &text)?;
-        let receipt = CorrectionReceipt {
-            article_id: row.id,
-            text: correction.text,
-            at: correction.at,
-            version: row.version,
-        };
-        let location = format!("/management/v1/articles/{}", receipt.article_id);
-        Ok(Answer::created(location, &receipt)?.version(receipt.version))
-    })
-    .await
+    action
+        .run_answering(&input.hash, move |tx, caller, id, guard| {
+            let (row, correction) = store::correct(tx, caller, id, guard, &text)?;
+            let receipt = CorrectionReceipt {
+                article_id: row.id,
+                text: correction.text,
+                at: correction.at,
+                version: row.version,
+            };
+            let location = format!("/management/v1/articles/{}", receipt.article_id);
+            Ok(Answer::created(location, &receipt)?.version(receipt.version))
+        })
+        .await
 }

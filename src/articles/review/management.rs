@@ -4,15 +4,11 @@ use actix_web::post;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::{RejectInput, SubmitInput, check_may_submit, store};
-use crate::app::State;
-use crate::articles::management::{Action, check_editor_action};
+use crate::articles::action::Action;
 use crate::articles::record::WorkingArticle;
-use crate::articles::store::get;
-use crate::auth::Caller;
-use crate::conditional::IfMatch;
 use crate::error::Result;
-use crate::idempotency::{Answer, IdempotencyKey};
-use crate::request::{Body, IdempotencyParam, IfMatchParam, PathId};
+use crate::idempotency::Answer;
+use crate::request::{Body, IdempotencyParam, IfMatchParam};
 use crate::text::Check;
 use crate::types::Id;
 
@@ -35,36 +31,17 @@ pub fn mount(config: &mut ServiceConfig<'_>) {
     )
 )]
 #[post("/articles/{id}/submit")]
-async fn submit_article(
-    app: State,
-    caller: Caller,
-    id: PathId,
-    if_match: IfMatch,
-    idempotency: IdempotencyKey,
-    body: Body,
-) -> Result<Answer> {
-    let (who, wanted) = (caller.clone(), id.0.clone());
-    app.db
-        .read(move |conn| check_may_submit(&get(conn, &who, &wanted)?, &who))
-        .await?;
+async fn submit_article(action: Action, body: Body) -> Result<Answer> {
+    action.check(|_, row, caller| check_may_submit(row, caller)).await?;
     let input = body.action::<SubmitInput>().await?;
     let mut check = Check::new();
     let note = check.optional_text("/note", input.value.note.as_deref(), 1000);
     check.done()?;
-    let (waker, mails) = (app.clone(), app.mail.is_some());
-    let action = Action {
-        app,
-        caller,
-        id: id.0,
-        guard: if_match.required()?,
-        idempotency,
-        hash: input.hash,
-    };
-    let answer = action
-        .run(move |tx, caller, id, guard| store::submit(tx, caller, id, guard, note.as_deref(), mails))
-        .await?;
-    waker.outbox.notify_one();
-    Ok(answer)
+    action
+        .run_mailing(&input.hash, move |tx, caller, id, guard, mails| {
+            store::submit(tx, caller, id, guard, note.as_deref(), mails)
+        })
+        .await
 }
 
 /// Send an article back.
@@ -81,31 +58,15 @@ async fn submit_article(
     )
 )]
 #[post("/articles/{id}/reject")]
-async fn reject_article(
-    app: State,
-    caller: Caller,
-    id: PathId,
-    if_match: IfMatch,
-    idempotency: IdempotencyKey,
-    body: Body,
-) -> Result<Answer> {
-    check_editor_action(&app, &caller, &id.0).await?;
+async fn reject_article(action: Action, body: Body) -> Result<Answer> {
+    action.check_editor().await?;
     let input = body.action::<RejectInput>().await?;
     let mut check = Check::new();
     let note = check.text("/note", &input.value.note, 1000);
     check.done()?;
-    let (waker, mails) = (app.clone(), app.mail.is_some());
-    let action = Action {
-        app,
-        caller,
-        id: id.0,
-        guard: if_match.required()?,
-        idempotency,
-        hash: input.hash,
-    };
-    let answer = action
-        .run(move |tx, caller, id, guard| store::reject(tx, caller, id, guard, &note, mails))
-        .await?;
-    waker.outbox.notify_one();
-    Ok(answer)
+    action
+        .run_mailing(&input.hash, move |tx, caller, id, guard, mails| {
+            store::reject(tx, caller, id, guard, &note, mails)
+        })
+        .await
 }

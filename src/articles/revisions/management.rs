@@ -9,12 +9,11 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use super::diff::{Compared, compare};
 use super::{Revision, RevisionContent, RevisionDiff, RevisionRestoreInput, WholeRevision, store};
 use crate::app::State;
-use crate::articles::management::Action;
+use crate::articles::action::Action;
 use crate::articles::record::WorkingArticle;
 use crate::auth::Caller;
-use crate::conditional::IfMatch;
 use crate::error::{Problem, Result};
-use crate::idempotency::{Answer, IdempotencyKey};
+use crate::idempotency::Answer;
 use crate::page::{Key, PageQuery};
 use crate::page_type;
 use crate::request::{Body, IdempotencyParam, IfMatchParam, PathId, Query};
@@ -202,37 +201,22 @@ async fn compare_revisions(app: State, caller: Caller, id: PathId, numbers: Numb
     )
 )]
 #[post("/articles/{id}/revisions/{number}/restore")]
-async fn restore_revision(
-    app: State,
-    caller: Caller,
-    id: PathId,
-    numbers: Numbers<1>,
-    if_match: IfMatch,
-    idempotency: IdempotencyKey,
-    body: Body,
-) -> Result<Answer> {
-    let (PathId(id), Numbers([number])) = (id, numbers);
-    let (who, wanted) = (caller.clone(), id.clone());
-    app.db
-        .read(move |conn| {
-            let row = store::open(conn, &who, &wanted)?;
-            store::find(conn, &wanted, number)?;
-            row.check_may_change(&who)
+async fn restore_revision(action: Action, numbers: Numbers<1>, body: Body) -> Result<Answer> {
+    let Numbers([number]) = numbers;
+    action
+        .check(move |conn, row, caller| {
+            store::check_open(row, caller)?;
+            store::find(conn, &row.id, number)?;
+            row.check_may_change(caller)
         })
         .await?;
     let mut input = body.action::<RevisionRestoreInput>().await?;
     let mut check = Check::new();
     input.value.note = check.optional_text("/note", input.value.note.as_deref(), 1000);
     check.done()?;
-    let action = Action {
-        app,
-        caller,
-        id,
-        guard: if_match.required()?,
-        idempotency,
-        hash: input.hash,
-    };
     action
-        .run(move |tx, caller, id, guard| store::restore(tx, caller, id, guard, number, &input.value))
+        .run(&input.hash, move |tx, caller, id, guard| {
+            store::restore(tx, caller, id, guard, number, &input.value)
+        })
         .await
 }

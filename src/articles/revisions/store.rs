@@ -26,8 +26,14 @@ type Head = (i64, Id, String, Option<String>, Time, Option<i64>);
 /// readers see.
 pub fn open(conn: &mut Conn, caller: &Caller, id: &Id) -> Result<ArticleRow> {
     let row = get(conn, caller, id)?;
+    check_open(&row, caller)?;
+    Ok(row)
+}
+
+/// 403 for who may see of the article only what readers see.
+pub fn check_open(row: &ArticleRow, caller: &Caller) -> Result<()> {
     if row.is_open_to(caller) {
-        Ok(row)
+        Ok(())
     } else {
         Err(forbidden("Writers read the history of their own articles."))
     }
