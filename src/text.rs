@@ -1,7 +1,7 @@
 //! Rules for text: what may be stored, how it is folded for search and slugs, and the collector of field errors.
 
-use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 use crate::error::{FieldError, Problem, Result};
 
@@ -18,6 +18,14 @@ pub fn fold(text: &str) -> String {
         // Lower-casing may decompose again (İ); a second look keeps the result a fixed point.
         .filter(|c| !is_combining_mark(*c))
         .collect()
+}
+
+/// Text in canonical composition (Unicode's NFC), the form in which all text is stored.
+pub fn nfc(text: &str) -> String {
+    match is_nfc_quick(text.chars()) {
+        IsNormalized::Yes => text.to_owned(),
+        _ => text.nfc().collect(),
+    }
 }
 
 /// A key to sort by: folded and cut to 200 characters.
@@ -196,7 +204,7 @@ impl Check {
                 "Control characters and U+0000 are not allowed.",
             );
         }
-        let text: String = value.trim().nfc().collect();
+        let text = nfc(value.trim());
         if text.chars().count() > max {
             self.fail(pointer, "too_long", format!("At most {max} characters."));
         }

@@ -7,9 +7,9 @@ use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use super::action::Action;
 use super::compose::figure_html;
 use super::input::{ArticleCreate, ArticlePatch, EmptyInput, PublishInput, UnpublishInput};
-use super::action::Action;
 use super::record::{WorkingArticle, WorkingArticleSummary, answer, fresh, summaries, whole};
 use super::review::store as review;
 use super::store::{ArticleRow, create, erase, get, update};

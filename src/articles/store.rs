@@ -503,7 +503,15 @@ pub fn create(tx: &mut Tx<'_>, caller: &Caller, changes: &Changes) -> Result<(Ar
     let stored = row.take(&snapshot, false)?;
     diesel::insert_into(articles::table).values(&row).execute(tx.conn)?;
     write_references(tx.conn, &row.id, &References::default(), &snapshot.content)?;
-    leave_trace(tx, &Actor::from(caller), &row, stored, "create", changes.note(), json!({}))?;
+    leave_trace(
+        tx,
+        &Actor::from(caller),
+        &row,
+        stored,
+        "create",
+        changes.note(),
+        json!({}),
+    )?;
     Ok((row, snapshot))
 }
 

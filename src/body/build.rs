@@ -1,14 +1,13 @@
 //! Puts blocks together while Markdown or HTML is read: spans from runs of marked text, list items from whatever stands
 //! in them.
 
-use unicode_normalization::UnicodeNormalization;
-
 use super::check::parse_caption_id;
 use super::fields::Errors;
 use super::{
     Block, Divider, Embed, FieldError, Figure, LinkMark, ListKind, MAX_BLOCKS, MAX_CELLS, MAX_LEVEL, MAX_ROWS,
     MAX_SPANS, Span, Style, Table, TableCell, TableRow, TextBlock, allowed_in_text, links, new_key,
 };
+use crate::text::nfc;
 
 /// The marks of a run of text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -227,7 +226,7 @@ impl Builder {
         if text.chars().any(|c| !allowed_in_text(c)) {
             self.error("invalid_text", format!("{place}: control characters are not allowed"));
         }
-        text.nfc().collect()
+        nfc(text)
     }
 
     fn write_item(&mut self) {

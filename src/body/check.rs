@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 
 use serde_json::Value;
-use unicode_normalization::UnicodeNormalization;
 use uuid::Uuid;
 
 use super::fields::{Errors, Fields, kind, list};
@@ -11,6 +10,7 @@ use super::{
     Block, DECORATORS, Divider, Embed, FieldError, Figure, LinkMark, ListKind, MAX_BLOCKS, MAX_CELLS, MAX_LEVEL,
     MAX_ROWS, MAX_SPANS, Span, Style, Table, TableCell, TableRow, TextBlock, links,
 };
+use crate::text::nfc;
 
 pub(super) fn body(value: Value) -> Result<Vec<Block>, Vec<FieldError>> {
     let mut errors = Errors::default();
@@ -178,7 +178,7 @@ fn marks(fields: &mut Fields<'_>) -> Vec<String> {
     let mut marks = Vec::with_capacity(names.len());
     for (index, name) in names.into_iter().enumerate() {
         match name {
-            Value::String(name) => marks.push(name.nfc().collect()),
+            Value::String(name) => marks.push(nfc(&name)),
             other => {
                 fields.add_inside(
                     &format!("marks/{index}"),

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
-use unicode_normalization::UnicodeNormalization;
 
 use super::{Block, FieldError, LinkMark, MAX_ERRORS, MAX_KEY, Span, TableCell, TableRow, allowed_in_text, new_key};
+use crate::text::nfc;
 
 /// Collects errors up to the cap; past it, checking goes on but nothing more is written down.
 #[derive(Default)]
@@ -99,7 +99,7 @@ impl<'e> Fields<'e> {
         if text.chars().any(|c| !allowed_in_text(c)) {
             self.add(name, "invalid_text", "control characters are not allowed");
         }
-        text.nfc().collect()
+        nfc(&text)
     }
 
     pub(super) fn key(&mut self) -> String {
@@ -115,7 +115,7 @@ impl<'e> Fields<'e> {
         if key.chars().any(char::is_control) {
             self.add("_key", "invalid_text", "control characters are not allowed");
         }
-        key.nfc().collect()
+        nfc(&key)
     }
 
     pub(super) fn one_of<T: Copy>(&mut self, name: &str, values: &[(&str, T)]) -> Option<T> {

@@ -77,7 +77,9 @@ mod tests {
         let shown = json!({ "_type": "figure", "_key": "b", "caption_id": "one" });
         let unknown = json!({ "_type": "figure", "_key": "c", "caption_id": "two" });
         let body = kept(&json!([text, shown, unknown]));
-        let body = body.with_captions(|id| (id == "one").then_some("its words")).expect("a body");
+        let body = body
+            .with_captions(|id| (id == "one").then_some("its words"))
+            .expect("a body");
         let expected = json!([
             text,
             { "_type": "figure", "_key": "b", "caption_id": "one", "caption": "its words" },

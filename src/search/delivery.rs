@@ -280,7 +280,12 @@ pub fn rows_of(conn: &mut Conn, ids: &[Id]) -> Result<Vec<PublicationRow>> {
     Ok(rows)
 }
 
-fn highlights(article: &ArticleSummary, doc: Option<&Doc>, terms: &[Term], spelling: Spelling) -> Result<Vec<Highlight>> {
+fn highlights(
+    article: &ArticleSummary,
+    doc: Option<&Doc>,
+    terms: &[Term],
+    spelling: Spelling,
+) -> Result<Vec<Highlight>> {
     let mark = |field, text: &str| highlight(field, text, terms, spelling);
     let mut found: Vec<Highlight> = mark(HighlightField::Title, &article.title).into_iter().collect();
     found.extend(article.lead.iter().filter_map(|lead| mark(HighlightField::Lead, lead)));
