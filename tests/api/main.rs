@@ -21,6 +21,7 @@ mod bad_input;
 mod batch;
 mod body;
 mod cache;
+mod canary;
 mod captions;
 mod changes;
 mod concurrency;

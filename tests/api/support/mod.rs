@@ -7,6 +7,7 @@ pub mod desk;
 pub mod newsroom;
 pub mod receiver;
 pub mod smtp;
+pub mod sweep;
 
 pub use client::{Ask, Person, Reply};
 pub use desk::Desk;
