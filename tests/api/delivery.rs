@@ -2,63 +2,6 @@
 
 use crate::support::{Desk, Reply, Value, json, newsroom_tests};
 
-/// Every address that readers may ask, for a story and what belongs to it.
-fn addresses(id: &str, slug: &str) -> Vec<String> {
-    let mut list: Vec<String> = [
-        "/articles",
-        "/articles?include=body,captions&include_total=true",
-        "/articles?sort=title&limit=1",
-        "/sections",
-        "/tags",
-        "/authors",
-        "/site",
-        "/sections/chim",
-        "/tags/chim",
-        "/authors/chim",
-        "/articles?section=chim",
-        "/articles?tag=chim",
-        "/articles?author=chim",
-        "/articles?source=canary",
-        "/search?q=canar",
-        "/feeds/rss.xml",
-        "/feeds/atom.xml",
-        "/feeds/feed.json?section=chim",
-        "/sitemap-news.xml",
-    ]
-    .map(str::to_owned)
-    .into();
-    for name in [id, slug] {
-        list.push(format!("/articles/{name}"));
-        list.push(format!("/articles/{name}?include=html,markdown,text,json_ld"));
-        for form in ["html", "markdown", "json-ld"] {
-            list.push(format!("/articles/{name}/{form}"));
-        }
-        list.push(format!("/articles/{name}/feedback"));
-        list.push(format!("/articles/{name}/related?by=topic"));
-    }
-    list.push(format!("/articles?id={id}"));
-    list
-}
-
-/// Whether a word is anywhere in what readers get, also as it would stand in an address.
-async fn is_heard(desk: &Desk, word: &str, id: &str, slug: &str) -> Vec<String> {
-    let mut heard = Vec::new();
-    for address in addresses(id, slug) {
-        for method in ["GET", "HEAD"] {
-            let reply = desk.as_reader().ask(method, &address).await;
-            let mut all = format!("{:?} {}", reply.headers, reply.body()).to_lowercase();
-            if reply.status >= 400 {
-                // A refusal repeats the path that was asked for, which the reader knew.
-                all = all.replace(&address.split('?').next().unwrap_or("").to_lowercase(), "");
-            }
-            if all.contains(word) {
-                heard.push(format!("{method} {address}: {all}"));
-            }
-        }
-    }
-    heard
-}
-
 async fn etag(desk: &Desk, path: &str) -> String {
     desk.as_reader().get(path).await.is(200).header("etag")
 }
@@ -75,53 +18,6 @@ fn without_date(reply: &Reply) -> Vec<(String, String)> {
 }
 
 newsroom_tests! {
-    async fn a_canary_is_silent_until_it_is_published_and_after(desk, RATE_LIMITS = "off") {
-        let section = desk.named("sections", "Chim").await;
-        let editor = desk.as_editor();
-        let words = json!({
-            "title": "Canary canary", "kicker": "canary", "lead": "canary", "dateline": "canary", "slug": "canary-slug",
-            "body_markdown": "canary", "source": { "name": "canary", "url": "https://canary.vn" },
-            "seo": { "title": "canary", "description": "canary", "canonical_url": "https://canary.vn" }, "section_id": section.id()
-        });
-        let draft = editor.post("/articles", words.clone()).await.is(201);
-        let (id, path) = (draft.id(), format!("/articles/{}", draft.id()));
-        let image = desk.image(80).await;
-        editor.patch(&format!("/images/{}", image.id()), json!({ "alt": "canary", "filename": "canary.png" }), 1).await.is(200);
-        let place = json!({ "article_id": id, "image_id": image.id(), "role": "lead", "text": "canary" });
-        editor.post("/captions", place).await.is(201);
-        let hidden = async |when: &str| {
-            let heard = is_heard(&desk, "canary", &id, "canary-slug").await;
-            assert!(heard.is_empty(), "{when}: {heard:#?}");
-        };
-        hidden("a draft").await;
-        let draft = desk.current(&draft).await;
-        let trashed = desk.action(&draft, "trash").await.is(200);
-        hidden("a trashed draft").await;
-        let back = desk.action(&trashed, "restore").await.is(200);
-        let plain = json!({
-            "title": "Thường", "kicker": null, "lead": null, "dateline": null, "slug": "thuong", "body": [], "source": null, "seo": null
-        });
-        let plain = editor.patch(&path, plain, back.version()).await.is(200);
-        let captions = plain.list("/captions").to_vec();
-        for caption in captions {
-            editor.delete(&format!("/captions/{}", caption["id"].as_str().unwrap_or("")), 1).await.is(204);
-        }
-        let live = desk.publish(&desk.current(&plain).await).await;
-        hidden("published without the words").await;
-        let edited = editor.patch(&path, words, live.version()).await.is(200);
-        hidden("an unpublished edit").await;
-        let live = desk.publish(&edited).await;
-        let heard = is_heard(&desk, "canary", &id, "canary-slug").await;
-        assert!(heard.len() >= 10, "published: {heard:#?}");
-        let gone = desk.action(&live, "unpublish").await.is(200);
-        hidden("withdrawn").await;
-        desk.as_reader().get(&format!("/articles/{id}")).await.refuses(410, "gone");
-        let trashed = desk.action(&gone, "trash").await.is(200);
-        hidden("trashed").await;
-        editor.delete(&path, trashed.version()).await.is(204);
-        hidden("erased").await;
-    }
-
     async fn readers_get_no_editorial_fields(desk) {
         let story = desk.story(json!({ "title": "Tin" })).await;
         let one = desk.read(&story).await.is(200);
