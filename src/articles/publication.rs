@@ -420,6 +420,7 @@ fn membership_keys(conn: &mut Conn, id: &Id, row: Option<&PublicationRow>) -> Re
         return Ok(keys);
     };
     keys.extend(row.section_id.iter().map(|id| key('S', id)));
+    keys.push(changes::month_key(row.published));
     keys.push(format!("L{}", &row.language.chars().take(11).collect::<String>()));
     let tags: Vec<Id> = publication_tags::table
         .filter(publication_tags::article_id.eq(id))
@@ -431,16 +432,18 @@ fn membership_keys(conn: &mut Conn, id: &Id, row: Option<&PublicationRow>) -> Re
         .select(publication_authors::ref_id)
         .load(conn)?;
     keys.extend(authors.iter().map(|id| key('U', id)));
-    let siblings: Vec<Id> = publications::table
+    let siblings: Vec<(Id, Time)> = publications::table
         .filter(
             publications::translation_group
                 .eq(&row.translation_group)
                 .and(publications::article_id.ne(id)),
         )
         .filter(publications::state.eq(Live))
-        .select(publications::article_id)
+        .select((publications::article_id, publications::published_ms))
         .load(conn)?;
-    keys.extend(siblings.iter().map(|id| key('a', id)));
+    keys.extend(siblings.iter().map(|(id, _)| key('a', id)));
+    // Sitemaps name the translations beside each other.
+    keys.extend(siblings.iter().map(|(_, published)| changes::month_key(*published)));
     if row.section_id.is_some() || !tags.is_empty() || !authors.is_empty() {
         // A section, tag or author is listed while a live story uses it.
         keys.extend(["sections", "tags", "authors"].map(str::to_owned));

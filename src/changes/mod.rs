@@ -51,6 +51,11 @@ pub fn key(kind: char, id: &Id) -> String {
     format!("{kind}{}", &digits[digits.len() - 11..])
 }
 
+/// The purge key of the stories published in the month (UTC) of a time.
+pub fn month_key(time: Time) -> String {
+    time.to_chrono().format("M%Y%m").to_string()
+}
+
 /// When the public truth last changed. A list is made of what is in it and of what has left it, so its `Last-Modified`
 /// is not older than this.
 pub fn newest(conn: &mut Conn) -> Result<Option<Time>> {

@@ -8,7 +8,7 @@ use url::form_urlencoded;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::json::JsonFeed;
-use super::sitemap::{self, Page};
+use super::sitemap::{self, Span};
 use super::{Feed, atom, json, rss, store};
 use crate::app::State;
 use crate::articles::listing::ArticleFilters;
@@ -149,7 +149,8 @@ async fn answer(
 
 /// Get the sitemap.
 ///
-/// An index of pages, one or more for each month in which stories were published (UTC). Parameters are ignored.
+/// An index of pages: one for each month in which stories were published (UTC), or one for each day, hour, minute or
+/// second where they are too many. Parameters are ignored.
 #[utoipa::path(
     tag = "feeds",
     responses((status = 200, description = "The index.", body = String, content_type = "application/xml"))
@@ -159,39 +160,42 @@ async fn get_sitemap(app: State, req: HttpRequest) -> Result<HttpResponse> {
     let state = app.clone();
     serve(&app, &req, move |conn| {
         let body = sitemap::index(&sitemap::pages(conn)?, &state.config.public_url)?;
-        followed(conn, body).map(Outcome::Here)
+        followed(conn, body, ["articles", "site"].map(str::to_owned).into()).map(Outcome::Here)
     })
     .await
 }
 
 /// Get a page of the sitemap.
 ///
-/// At most 5,000 addresses of stories published in one month (UTC), oldest first. Take the page's address from the
-/// sitemap. Parameters are ignored.
+/// Addresses of stories published in one span of time (UTC), oldest first, at most 5,000, with their images and other
+/// languages. Take the page's address from the sitemap. Parameters are ignored.
 #[utoipa::path(
     tag = "feeds",
-    params(("page" = String, Path, description = "The month, and from the second page on its number.", example = "2026-11")),
+    params(("page" = String, Path, description = "The span of time: a month, or as much as fits a page.", example = "2026-11")),
     responses((status = 200, description = "The page.", body = String, content_type = "application/xml"))
 )]
 #[get("/sitemap-{page}.xml")]
 async fn get_sitemap_page(app: State, name: web::Path<String>, req: HttpRequest) -> Result<HttpResponse> {
-    let page = Page::parse(&name).ok_or_else(|| Problem::not_found("sitemap"))?;
+    let span = Span::parse(&name).ok_or_else(|| Problem::not_found("sitemap"))?;
     let state = app.clone();
     serve(&app, &req, move |conn| {
-        one_page(conn, &state.config, page).map(Outcome::Here)
+        one_page(conn, &state.config, span).map(Outcome::Here)
     })
     .await
 }
 
-fn one_page(conn: &mut Conn, config: &Config, page: Page) -> Result<Made> {
+fn one_page(conn: &mut Conn, config: &Config, span: Span) -> Result<Made> {
     let missing = || Problem::not_found("sitemap");
-    let span = page.month.span().ok_or_else(missing)?;
-    let offset = (page.number - 1) * sitemap::PAGE_LENGTH;
-    let places = store::between(conn, config, span, offset, sitemap::PAGE_LENGTH)?;
+    let bounds = span.bounds().ok_or_else(missing)?;
+    let places = match span.is_page(conn)? {
+        true => store::between(conn, config, bounds, sitemap::LONGEST)?,
+        false => Vec::new(),
+    };
     if places.is_empty() {
         return Err(missing());
     }
-    followed(conn, sitemap::page(&places)?)
+    let keys = vec![changes::month_key(bounds.0), "names".to_owned(), "site".to_owned()];
+    followed(conn, sitemap::page(&places)?, keys)
 }
 
 /// Get the sitemap for news.
@@ -208,7 +212,7 @@ async fn get_news_sitemap(app: State, req: HttpRequest) -> Result<HttpResponse> 
         let start = Time::now().plus_seconds(-sitemap::NEWS_SECONDS);
         let stories = store::since(conn, &state.config, start, sitemap::NEWS_LENGTH)?;
         let body = sitemap::news(&stories, &site::current(conn)?.name)?;
-        let made = followed(conn, body)?;
+        let made = followed(conn, body, ["articles", "names", "site"].map(str::to_owned).into())?;
         Ok(Outcome::Here(Made {
             // Stories leave it with time alone, which no date of a change tells.
             last_modified: None,
@@ -219,13 +223,13 @@ async fn get_news_sitemap(app: State, req: HttpRequest) -> Result<HttpResponse> 
     .await
 }
 
-/// A sitemap that holds until a story is published, withdrawn or renamed.
-fn followed(conn: &mut Conn, body: Vec<u8>) -> Result<Made> {
+/// A sitemap that holds until something with these keys changes.
+fn followed(conn: &mut Conn, body: Vec<u8>, keys: Vec<String>) -> Result<Made> {
     Ok(Made {
         body,
         media_type: sitemap::MEDIA_TYPE,
         last_modified: changes::newest(conn)?,
-        keys: ["articles", "names", "site"].map(str::to_owned).into(),
+        keys,
         link: None,
         lifetime: Lifetime::Followed,
         policy: None,

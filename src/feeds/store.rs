@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use diesel::prelude::*;
+use diesel::sql_types::BigInt;
 
 use super::{Feed, Item, LENGTH};
 use crate::app::App;
@@ -15,8 +16,9 @@ use crate::body::text_to_html;
 use crate::config::Config;
 use crate::db::Conn;
 use crate::error::{Problem, Result};
+use crate::images::delivered::media_url;
 use crate::literals::Live;
-use crate::schema::{image_files, images, publications};
+use crate::schema::{image_files, images, publication_images, publications};
 use crate::site;
 use crate::taxonomy::{Kind, Name, is_public, names_of};
 use crate::types::{Id, Time};
@@ -116,12 +118,18 @@ fn cover_sizes<'a>(conn: &mut Conn, cards: impl Iterator<Item = &'a Card>) -> Re
     Ok(rows.into_iter().collect())
 }
 
-/// A story's address.
+/// A story's address, and what belongs to it.
 pub struct Place {
     /// Its address on the site.
     pub url: String,
+    /// Its language.
+    pub language: String,
     /// When its content last changed for readers.
     pub updated: Time,
+    /// The same story in other languages: language and address.
+    pub others: Vec<(String, String)>,
+    /// Addresses of its images.
+    pub images: Vec<String>,
 }
 
 /// A story that is news.
@@ -157,16 +165,14 @@ pub fn since(conn: &mut Conn, config: &Config, time: Time, limit: i64) -> Result
     rows.into_iter().map(news).collect()
 }
 
-/// Stories published in a span of time, oldest first, from an offset on.
-pub fn between(
-    conn: &mut Conn,
-    config: &Config,
-    (start, end): (Time, Time),
-    offset: i64,
-    limit: i64,
-) -> Result<Vec<Place>> {
+/// What tells where a story is: id, slug, language, section, last change.
+type Spot = (Id, String, String, Option<Id>, Time);
+
+/// Stories published in a span of time, oldest first.
+pub fn between(conn: &mut Conn, config: &Config, span: (Time, Time), limit: i64) -> Result<Vec<Place>> {
+    let (start, end) = span;
     // Without the cards: a page has thousands of stories, and says nothing of them but where they are.
-    let rows: Vec<(Id, String, String, Option<Id>, Time)> = publications::table
+    let rows: Vec<Spot> = publications::table
         .filter(publications::state.eq(Live))
         .filter(
             publications::published_ms
@@ -174,7 +180,6 @@ pub fn between(
                 .and(publications::published_ms.lt(end)),
         )
         .order((publications::published_ms, publications::article_id))
-        .offset(offset)
         .limit(limit)
         .select((
             publications::article_id,
@@ -184,40 +189,139 @@ pub fn between(
             publications::updated_ms,
         ))
         .load(conn)?;
-    let sections = sections_of(conn, rows.iter().filter_map(|(.., section, _)| section.as_ref()))?;
-    let place = |(id, slug, language, section, updated): (Id, String, String, Option<Id>, Time)| {
-        let section = slug_in(&sections, section.as_ref());
-        Place {
-            url: article_url(config, section, &slug, &id, &language),
-            updated,
-        }
+    let others = translations_between(conn, span)?;
+    let mut images = images_between(conn, config, span)?;
+    let spots = rows.iter().chain(others.iter().map(|(_, spot)| spot));
+    let sections = sections_of(conn, spots.filter_map(|(.., section, _)| section.as_ref()))?;
+    let address = |(id, slug, language, section, _): &Spot| {
+        article_url(config, slug_in(&sections, section.as_ref()), slug, id, language)
     };
-    Ok(rows.into_iter().map(place).collect())
+    let mut alternates: HashMap<&Id, Vec<(String, String)>> = HashMap::new();
+    for (of, spot) in &others {
+        alternates.entry(of).or_default().push((spot.2.clone(), address(spot)));
+    }
+    let place = |spot: &Spot| Place {
+        url: address(spot),
+        language: spot.2.clone(),
+        updated: spot.4,
+        others: alternates.remove(&spot.0).unwrap_or_default(),
+        images: images.remove(&spot.0).unwrap_or_default(),
+    };
+    Ok(rows.iter().map(place).collect())
 }
 
-/// How many stories were published in a span of time.
-pub fn count(conn: &mut Conn, (start, end): (Time, Time)) -> Result<i64> {
+/// The other languages of stories published in a span, with the ids of these stories.
+fn translations_between(conn: &mut Conn, (start, end): (Time, Time)) -> Result<Vec<(Id, Spot)>> {
+    let others = diesel::alias!(publications as others);
     Ok(publications::table
+        .inner_join(
+            others.on(others
+                .field(publications::translation_group)
+                .eq(publications::translation_group)
+                .and(others.field(publications::article_id).ne(publications::article_id))),
+        )
         .filter(publications::state.eq(Live))
         .filter(
             publications::published_ms
                 .ge(start)
                 .and(publications::published_ms.lt(end)),
         )
-        .count()
-        .get_result(conn)?)
+        .filter(others.field(publications::state).eq(Live))
+        .order((publications::article_id, others.field(publications::language)))
+        .select((
+            publications::article_id,
+            others.fields((
+                publications::article_id,
+                publications::slug,
+                publications::language,
+                publications::section_id,
+                publications::updated_ms,
+            )),
+        ))
+        .load(conn)?)
 }
 
-/// When the last story before a time was published; without a time, the last of all.
-pub fn last_before(conn: &mut Conn, time: Option<Time>) -> Result<Option<Time>> {
-    let mut rows = publications::table.filter(publications::state.eq(Live)).into_boxed();
-    if let Some(time) = time {
-        rows = rows.filter(publications::published_ms.lt(time));
+/// Addresses of the images of stories published in a span, by the ids of these stories.
+fn images_between(conn: &mut Conn, config: &Config, (start, end): (Time, Time)) -> Result<HashMap<Id, Vec<String>>> {
+    let rows: Vec<(Id, String)> = publications::table
+        .inner_join(publication_images::table.on(publication_images::article_id.eq(publications::article_id)))
+        .inner_join(images::table.on(images::id.eq(publication_images::ref_id)))
+        .filter(publications::state.eq(Live))
+        .filter(
+            publications::published_ms
+                .ge(start)
+                .and(publications::published_ms.lt(end)),
+        )
+        .order((publications::article_id, publication_images::ref_id))
+        .select((publications::article_id, images::file_key))
+        .load(conn)?;
+    let mut found: HashMap<Id, Vec<String>> = HashMap::new();
+    for (story, file_key) in rows {
+        found.entry(story).or_default().push(media_url(config, &file_key));
     }
-    let last = rows
-        .order(publications::published_ms.desc())
-        .select(publications::published_ms);
-    Ok(last.first(conn).optional()?)
+    Ok(found)
+}
+
+/// The stories of a span of time.
+#[derive(Debug, Clone, Copy)]
+pub struct Crowd {
+    /// How many there are.
+    pub stories: i64,
+    /// When one of them, or of those that have been withdrawn, last changed for readers.
+    pub updated: Time,
+}
+
+impl Crowd {
+    /// Takes in the stories of another span.
+    pub fn add(&mut self, other: Self) {
+        self.stories += other.stories;
+        self.updated = self.updated.max(other.updated);
+    }
+}
+
+/// From the year 1 on, which no publication comes before, so that no number is negative: databases round those up.
+const YEAR_ONE: i64 = 62_135_596_800_000;
+
+/// The stories of each piece of time of so many milliseconds that has any, the newest first.
+pub fn crowds(conn: &mut Conn, span: Option<(Time, Time)>, ms: i64) -> Result<Vec<(Time, Crowd)>> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        piece: i64,
+        #[diesel(sql_type = BigInt)]
+        stories: i64,
+        #[diesel(sql_type = BigInt)]
+        updated: i64,
+    }
+    let (from, to) = span.map_or((-YEAR_ONE, i64::MAX), |(start, end)| (start.ms(), end.ms()));
+    // By an index that has all of it.
+    let query = format!(
+        "SELECT (published_ms + {YEAR_ONE}) / {ms} AS piece, \
+         SUM(CASE WHEN state = 'live' THEN 1 ELSE 0 END) AS stories, MAX(updated_ms) AS updated \
+         FROM publications WHERE published_ms >= {from} AND published_ms < {to} GROUP BY 1 ORDER BY 1 DESC"
+    );
+    let rows: Vec<Row> = diesel::sql_query(query).load(conn)?;
+    let crowd = |row: Row| {
+        let crowd = Crowd {
+            stories: row.stories,
+            updated: Time::from_ms(row.updated),
+        };
+        (Time::from_ms(row.piece * ms - YEAR_ONE), crowd)
+    };
+    Ok(rows.into_iter().map(crowd).collect())
+}
+
+/// Whether more stories than so many were published in a span of time.
+pub fn has_more_than(conn: &mut Conn, (start, end): (Time, Time), most: i64) -> Result<bool> {
+    let counted = publications::table
+        .filter(publications::state.eq(Live))
+        .filter(
+            publications::published_ms
+                .ge(start)
+                .and(publications::published_ms.lt(end)),
+        )
+        .count();
+    Ok(counted.get_result::<i64>(conn)? > most)
 }
 
 fn sections_of<'a>(conn: &mut Conn, ids: impl Iterator<Item = &'a Id>) -> Result<HashMap<Id, Name>> {

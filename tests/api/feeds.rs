@@ -308,6 +308,8 @@ newsroom_tests! {
         let index = reader.get("/sitemap.xml?utm=1").await.is(200);
         let at = |name: &str| format!("{}/sitemap-{name}.xml", desk.address());
         assert_eq!(texts(&index, "loc"), [at(month), at("2024-02"), at("2024-01"), at("1999-12")]);
+        let dates = ["2024-02-01T00:00:00.000Z", "2024-01-31T23:59:59.999Z", "1999-12-31T12:00:00.000Z"];
+        assert_eq!(texts(&index, "lastmod"), [vec![read.text("/updated_at").as_str()], dates.to_vec()].concat());
         let mut seen = Vec::new();
         for address in texts(&index, "loc") {
             let page = reader.get(address.trim_start_matches(&desk.address())).await.is(200);
@@ -316,7 +318,7 @@ newsroom_tests! {
         }
         let listed = reader.get("/articles").await.is(200);
         assert_eq!(seen, listed.list("/data").iter().map(|one| one["url"].clone()).collect::<Vec<Value>>());
-        for nowhere in ["2024-03", "2024-01-2", "2024-01-1", "2024-1", "x"] {
+        for nowhere in ["2024-03", "2024-01-31", "2024-01-31T23", "2024-01-31T235959", "2024-01-2", "2024-1", "x"] {
             reader.get(&format!("/sitemap-{nowhere}.xml")).await.refuses(404, "not_found");
         }
         reader.ask("POST", "/sitemap-2024-01.xml").await.refuses(405, "method_not_allowed");
@@ -331,26 +333,140 @@ newsroom_tests! {
         reader.get("/sitemap-news.xml").header("If-None-Match", &news.header("etag")).await.is(304);
     }
 
-    async fn a_month_with_many_stories_has_several_pages(desk) {
-        // Written where no publishing could be waited for: 5,001 times.
-        desk.database().execute(
-            "INSERT INTO publications (article_id, state, revision, content_hash, slug, language, translation_group, featured,
-                title_key, published_ms, first_published_ms, updated_ms, feedback_open, card)
-             WITH RECURSIVE numbers (n) AS (SELECT 100000000001 UNION ALL SELECT n + 1 FROM numbers WHERE n < 100000005001)
-             SELECT '01900000-0000-7000-8000-' || CAST(n AS TEXT), 'live', 1, '', 'bai-' || CAST(n AS TEXT), 'vi',
-                '01900000-0000-7000-8000-' || CAST(n AS TEXT), FALSE, '', 1709251200000 + n - 100000000001, 0, 0, FALSE, '{}'
-             FROM numbers",
-        );
+    async fn a_month_with_many_stories_is_split_and_nothing_moves(desk) {
+        // Two in each of 2,501 milliseconds, and one a day later.
+        many(&desk, 5002, "1709251200000 + (n - 1) / 2");
+        published_at(&desk, "Hôm sau", "2024-03-02T10:00:00Z").await;
         let reader = desk.as_reader();
         let index = reader.get("/sitemap.xml").await.is(200);
         let at = |name: &str| format!("{}/sitemap-{name}.xml", desk.address());
-        assert_eq!(texts(&index, "loc"), [at("2024-03"), at("2024-03-2")]);
-        let first = texts(&reader.get("/sitemap-2024-03.xml").await.is(200), "loc");
-        let second = texts(&reader.get("/sitemap-2024-03-2.xml").await.is(200), "loc");
-        assert_eq!((first.len(), second.len()), (5000, 1));
-        assert!(first[0].contains("bai-100000000001") && second[0].contains("bai-100000005001"), "{second:?}");
-        reader.get("/sitemap-2024-03-3.xml").await.refuses(404, "not_found");
+        let names = ["2024-03-02", "2024-03-01T000002", "2024-03-01T000001", "2024-03-01T000000"];
+        assert_eq!(texts(&index, "loc"), names.map(at));
+        assert_eq!(texts(&index, "lastmod")[1..], ["1970-01-01T00:00:00.000Z"; 3]);
+        let page = async |name: &str| texts(&reader.get(&format!("/sitemap-{name}.xml")).await.is(200), "loc");
+        let (mut all, before) = (Vec::new(), page(names[2]).await);
+        for name in names {
+            all.extend(page(name).await);
+        }
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), 5003, "each story once");
+        for nowhere in ["2024-03", "2024-03-01", "2024-03-01T00", "2024-03-01T0000", "2024-03-01T000003", "2024-03-02T10"] {
+            reader.get(&format!("/sitemap-{nowhere}.xml")).await.refuses(404, "not_found");
+        }
+        assert_eq!((page(names[3]).await.len(), before.len()), (2000, 2000));
+        desk.database().execute("UPDATE publications SET state = 'gone', updated_ms = 1709300000000 WHERE slug = 'bai-2'");
+        published_at(&desk, "Cũng hôm sau", "2024-03-02T11:00:00Z").await;
+        assert_eq!(page(names[3]).await.len(), 1999, "one of the first is withdrawn");
+        assert_eq!(page(names[2]).await, before, "the later ones stay where they are");
+        let index = reader.get("/sitemap.xml").await.is(200);
+        assert_eq!(texts(&index, "lastmod")[3], "2024-03-01T13:33:20.000Z", "what is withdrawn changes its page, too");
     }
+
+    async fn a_sitemap_shows_images_and_other_languages(desk) {
+        let reader = desk.as_reader();
+        let story = rich(&desk).await;
+        let second = desk.caption(&story, &desk.image(81).await, "gallery").await;
+        let story = desk.publish(&desk.current(&story).await).await;
+        let read = desk.read(&story).await.is(200);
+        let page = format!("/sitemap-{}.xml", &read.text("/published_at")[..7]);
+        let links = async || {
+            let found = elements(&reader.get(&page).await.is(200)).into_iter();
+            found.filter(|(name, ..)| name == "xhtml:link").map(|(_, attributes, _)| attributes).collect::<Vec<_>>()
+        };
+        let images: Vec<String> = read.list("/captions").iter().map(|one| one["image"]["url"].as_str().expect("a URL").to_owned()).collect();
+        assert_eq!(texts(&reader.get(&page).await.is(200), "image:loc"), images);
+        assert_eq!(links().await, Vec::<String>::new());
+
+        let content = json!({ "title": "The flood recedes", "language": "en", "translation_of": story.id() });
+        let draft = desk.as_editor().post("/articles", content).await.is(201);
+        assert_eq!(links().await, Vec::<String>::new(), "a draft is nothing to readers");
+        let path = format!("/articles/{}/publish", draft.id());
+        let publish = desk.as_editor().act(&path, draft.version()).json(&json!({ "published_at": "2024-01-31T10:00:00Z" }));
+        let english = publish.await.is(200);
+        let url = desk.read(&english).await.is(200).text("/url");
+        let both = |first: &str, second: &str| [first, second].map(|one| format!("rel=alternate hreflang={one}")).to_vec();
+        let (vi, en) = (format!("vi href={}", read.text("/url")), format!("en href={url}"));
+        assert_eq!(links().await, both(&vi, &en));
+        let other = elements(&reader.get("/sitemap-2024-01.xml").await.is(200)).into_iter();
+        let other: Vec<String> = other.filter(|(name, ..)| name == "xhtml:link").map(|(_, attributes, _)| attributes).collect();
+        assert_eq!(other, both(&en, &vi), "each page has both");
+        desk.action(&desk.current(&english).await, "unpublish").await.is(200);
+        assert_eq!(links().await, Vec::<String>::new());
+        desk.as_editor().ask("DELETE", &format!("/captions/{}", second.id())).header("If-Match", "*").await.is(204);
+        desk.publish(&desk.current(&story).await).await;
+        assert_eq!(texts(&reader.get(&page).await.is(200), "image:loc"), images[..1]);
+    }
+
+    async fn a_publication_leaves_the_sitemaps_of_other_months_in_memory(desk, LOG = "info,newsdesk::cache=debug") {
+        let reader = desk.as_reader();
+        let section = desk.named("sections", "Thời sự").await;
+        let january = published_at(&desk, "Giêng", "2024-01-10T00:00:00Z").await;
+        published_at(&desk, "Hai", "2024-02-10T00:00:00Z").await;
+        let ask = async || {
+            for month in ["2024-01", "2024-02"] {
+                reader.get(&format!("/sitemap-{month}.xml")).await.is(200);
+            }
+        };
+        let built = |month: &str| desk.log().lines().filter(|line| line.contains("\"built\"") && line.contains(month)).count();
+        ask().await;
+        published_at(&desk, "Hai nữa", "2024-02-11T00:00:00Z").await;
+        ask().await;
+        desk.draft("Nháp").await;
+        ask().await;
+        assert_eq!((built("sitemap-2024-01"), built("sitemap-2024-02")), (1, 2));
+        let moved = desk.as_editor().patch(&format!("/articles/{}", january.id()), json!({ "section_id": section.id() }), january.version()).await.is(200);
+        desk.publish(&moved).await;
+        let page = reader.get("/sitemap-2024-01.xml").await.is(200);
+        assert_eq!(texts(&page, "loc"), ["https://bao.example.vn/thoi-su/gieng"]);
+        desk.as_editor().patch(&format!("/sections/{}", section.id()), json!({ "slug": "tin" }), 1).await.is(200);
+        let page = reader.get("/sitemap-2024-01.xml").await.is(200);
+        assert_eq!(texts(&page, "loc"), ["https://bao.example.vn/tin/gieng"], "a renamed section is another address");
+        let now = desk.current(&january).await;
+        let publish = desk.as_editor().act(&format!("/articles/{}/publish", january.id()), now.version());
+        publish.json(&json!({ "published_at": "2024-02-12T00:00:00Z" })).await.is(200);
+        reader.get("/sitemap-2024-01.xml").await.refuses(404, "not_found");
+        assert_eq!(texts(&reader.get("/sitemap-2024-02.xml").await.is(200), "loc").len(), 3, "it has moved to another month");
+    }
+
+    async fn news_are_two_days_old_at_the_most(desk) {
+        let ago = |seconds: i64| (chrono::Utc::now() - chrono::Duration::seconds(seconds)).to_rfc3339();
+        for (title, seconds) in [("Sáng nay", 3600), ("Còn mới", 172_800 - 30), ("Vừa cũ", 172_801), ("Cũ", 400_000)] {
+            published_at(&desk, title, &ago(seconds)).await;
+        }
+        let site = desk.as_admin().get("/site").await.is(200);
+        desk.as_admin().patch("/site", json!({ "languages": ["vi", "zh-tw", "en-gb"] }), site.version()).await.is(200);
+        let traditional = desk.as_editor().post("/articles", json!({ "title": "新聞", "slug": "xin-wen", "language": "zh-tw" })).await.is(201);
+        desk.publish(&traditional).await;
+        let british = desk.as_editor().post("/articles", json!({ "title": "News", "language": "en-gb" })).await.is(201);
+        desk.publish(&british).await;
+        let news = desk.as_reader().get("/sitemap-news.xml").await.is(200);
+        assert_eq!(texts(&news, "news:title"), ["News", "新聞", "Sáng nay", "Còn mới"]);
+        assert_eq!(texts(&news, "news:language"), ["en", "zh-tw", "vi", "vi"], "as Google names languages");
+    }
+
+    async fn news_are_a_thousand_at_the_most_and_the_newest(desk) {
+        let now = chrono::Utc::now().timestamp_millis();
+        many(&desk, 1001, &format!("{now} - 1000 * (1002 - n)"));
+        let news = desk.as_reader().get("/sitemap-news.xml").await.is(200);
+        let urls = texts(&news, "loc");
+        assert_eq!(urls.len(), 1000);
+        assert!(urls[0].ends_with("/bai-1001") && urls[999].ends_with("/bai-2"), "{} {}", urls[0], urls[999]);
+    }
+}
+
+/// So many live stories, number n of them published at this time: written where no publishing could be waited for.
+fn many(desk: &Desk, count: usize, published_ms: &str) {
+    let card = json!({ "title": "Bài", "kicker": null, "lead": null, "dateline": null, "section_id": null, "tag_ids": [],
+        "author_ids": [], "source": null, "cover": null, "reading_minutes": 1 });
+    desk.database().execute(&format!(
+        "INSERT INTO publications (article_id, state, revision, content_hash, slug, language, translation_group, featured,
+            title_key, published_ms, first_published_ms, updated_ms, feedback_open, card)
+         WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {count})
+         SELECT '01900000-0000-7000-8000-' || CAST(100000000000 + n AS TEXT), 'live', 1, '', 'bai-' || CAST(n AS TEXT), 'vi',
+            '01900000-0000-7000-8000-' || CAST(100000000000 + n AS TEXT), FALSE, '', {published_ms}, 0, 0, FALSE, '{card}'
+         FROM numbers"
+    ));
 }
 
 fn canary_of_live() -> Value {
