@@ -57,9 +57,12 @@ pub fn news_article(
     Ok(present([
         ("@context", Some(json!("https://schema.org"))),
         ("@type", Some(json!("NewsArticle"))),
-        ("headline", Some(json!(story.title))),
+        ("headline", Some(json!(doc.seo.title.as_ref().unwrap_or(&story.title)))),
         ("alternativeHeadline", story.kicker.as_ref().map(|kicker| json!(kicker))),
-        ("description", lead.map(|lead| json!(lead))),
+        (
+            "description",
+            doc.seo.description.as_deref().or(lead).map(|text| json!(text)),
+        ),
         ("image", (!images.is_empty()).then(|| json!(images))),
         ("datePublished", Some(json!(story.published_at))),
         ("dateModified", Some(json!(story.updated_at))),

@@ -133,11 +133,20 @@ pub async fn serve<F>(app: &State, req: &HttpRequest, build: F) -> Result<HttpRe
 where
     F: Fn(&mut Conn) -> Result<Outcome> + Send + Sync + 'static,
 {
-    if let Some(entry) = app.cache.get(req.path(), req.query_string()) {
+    serve_for(app, req, req.query_string(), build).await
+}
+
+/// The same for an address that ignores parameters it does not know: `query` has the others, and the answer is kept
+/// under them alone.
+pub async fn serve_for<F>(app: &State, req: &HttpRequest, query: &str, build: F) -> Result<HttpResponse>
+where
+    F: Fn(&mut Conn) -> Result<Outcome> + Send + Sync + 'static,
+{
+    if let Some(entry) = app.cache.get(req.path(), query) {
         return Ok(entry.answer(req.head()).into());
     }
     app.limits.reads(req)?;
-    let key = canonical(req.path(), req.query_string());
+    let key = canonical(req.path(), query);
     let build: Arc<Builder> = Arc::new(build);
     let mut tries = 0;
     loop {

@@ -65,14 +65,13 @@ fn entry(xml: &mut Xml, item: &Item) -> Result<()> {
         xml.text("summary", &[], lead)?;
     }
     xml.text("content", &[("type", "html")], &item.html)?;
-    if let Some(cover) = &story.cover {
-        let length = item.cover_bytes.unwrap_or(0).to_string();
+    if let (Some(cover), Some(bytes)) = (&story.cover, item.cover_bytes) {
         xml.empty(
             "link",
             &[
                 ("rel", "enclosure"),
                 ("type", &cover.image.media_type),
-                ("length", &length),
+                ("length", &bytes.to_string()),
                 ("href", &cover.image.url),
             ],
         )?;

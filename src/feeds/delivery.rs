@@ -12,7 +12,7 @@ use super::sitemap::{self, Span};
 use super::{Feed, atom, json, rss, store};
 use crate::app::State;
 use crate::articles::listing::ArticleFilters;
-use crate::cache::{Outcome, serve};
+use crate::cache::{Outcome, serve_for};
 use crate::changes;
 use crate::conditional::{Lifetime, Made};
 use crate::config::Config;
@@ -131,8 +131,9 @@ async fn answer(
         "" => format!("{}{}", app.config.public_url, req.path()),
         query => format!("{}{}?{query}", app.config.public_url, req.path()),
     };
-    serve(&app, &req, move |conn| {
-        let (feed, keys) = store::feed(conn, &state, &asked.filters, address.clone())?;
+    let Asked { filters, query } = asked;
+    serve_for(&app, &req, &query, move |conn| {
+        let (feed, keys) = store::feed(conn, &state, &filters, address.clone())?;
         Ok(Outcome::Here(Made {
             body: write(&feed)?,
             media_type,
@@ -158,7 +159,7 @@ async fn answer(
 #[get("/sitemap.xml")]
 async fn get_sitemap(app: State, req: HttpRequest) -> Result<HttpResponse> {
     let state = app.clone();
-    serve(&app, &req, move |conn| {
+    serve_for(&app, &req, "", move |conn| {
         let body = sitemap::index(&sitemap::pages(conn)?, &state.config.public_url)?;
         followed(conn, body, ["articles", "site"].map(str::to_owned).into()).map(Outcome::Here)
     })
@@ -178,7 +179,7 @@ async fn get_sitemap(app: State, req: HttpRequest) -> Result<HttpResponse> {
 async fn get_sitemap_page(app: State, name: web::Path<String>, req: HttpRequest) -> Result<HttpResponse> {
     let span = Span::parse(&name).ok_or_else(|| Problem::not_found("sitemap"))?;
     let state = app.clone();
-    serve(&app, &req, move |conn| {
+    serve_for(&app, &req, "", move |conn| {
         one_page(conn, &state.config, span).map(Outcome::Here)
     })
     .await
@@ -208,7 +209,7 @@ fn one_page(conn: &mut Conn, config: &Config, span: Span) -> Result<Made> {
 #[get("/sitemap-news.xml")]
 async fn get_news_sitemap(app: State, req: HttpRequest) -> Result<HttpResponse> {
     let state = app.clone();
-    serve(&app, &req, move |conn| {
+    serve_for(&app, &req, "", move |conn| {
         let start = Time::now().plus_seconds(-sitemap::NEWS_SECONDS);
         let stories = store::since(conn, &state.config, start, sitemap::NEWS_LENGTH)?;
         let body = sitemap::news(&stories, &site::current(conn)?.name)?;

@@ -231,6 +231,8 @@ newsroom_tests! {
         assert_eq!(texts(&atom, "content"), [html.as_str()]);
         assert_eq!(texts(&atom, "published"), [read.text("/published_at")]);
         assert_eq!(texts(&atom, "name")[1], "An <Bình>");
+        let enclosure = format!("rel=enclosure type=image/png length={} href={image}", file.bytes.len());
+        assert!(elements(&atom).contains(&("link".into(), enclosure, String::new())), "{}", atom.body());
 
         let feed = reader.get("/feeds/feed.json").await;
         assert_eq!(feed["version"], "https://jsonfeed.org/version/1.1");
@@ -261,6 +263,76 @@ newsroom_tests! {
         }
         let newest: Vec<String> = (1..21).rev().map(|number| format!("Bài {number}")).collect();
         assert_eq!(titles(&desk, "").await, vec![newest; 3]);
+    }
+
+    async fn what_they_ignore_makes_no_answer_of_its_own(desk, LOG = "info,newsdesk::cache=debug") {
+        rich(&desk).await;
+        let month = chrono::Utc::now().format("%Y-%m").to_string();
+        let reader = desk.as_reader();
+        for address in ["/feeds/rss.xml", "/feeds/atom.xml?section=thoi-su&tag=khac", "/feeds/feed.json?language=vi", "/sitemap.xml", "/sitemap-news.xml",
+            &format!("/sitemap-{month}.xml")] {
+            let (path, query) = address.split_once('?').unwrap_or((address, ""));
+            let plain = reader.get(address).await.is(200);
+            let turned = query.split('&').rev().collect::<Vec<_>>().join("&");
+            for more in ["utm_source=a", "utm_source=b", "x=%ff", "cursor=1&limit=2", "SECTION=x"] {
+                for query in [format!("{more}&{query}"), format!("{turned}&{more}")] {
+                    let same = reader.get(&format!("{path}?{query}")).await.is(200);
+                    assert_eq!((&same.bytes, same.header("etag")), (&plain.bytes, plain.header("etag")), "{path}?{query}");
+                }
+            }
+            let log = desk.log();
+            let built = log.lines().filter(|line| line.contains("\"built\"") && line.contains(path)).count();
+            assert_eq!(built, 1, "{address}: {log}");
+        }
+    }
+
+    async fn a_feed_is_called_by_its_section_and_speaks_its_language(desk) {
+        let section = desk.named("sections", "Thời sự").await;
+        let (other, hidden) = (desk.named("sections", "Thể thao").await, desk.named("sections", "Kín").await);
+        desk.story(json!({ "title": "Tin", "section_id": section.id() })).await;
+        desk.story(json!({ "title": "Match", "section_id": other.id(), "language": "en" })).await;
+        let site = desk.as_reader().get("/site").await.text("/name");
+        let names = async |query: &str| {
+            let [rss, atom, feed] = FEEDS.map(|(path, _)| desk.as_reader().get(&format!("{path}?{query}")));
+            let (rss, atom, feed) = (rss.await.is(200), atom.await.is(200), feed.await.is(200));
+            let titles = vec![texts(&rss, "title")[0].clone(), texts(&atom, "title")[0].clone(), feed.text("/title")];
+            let attributes = elements(&atom)[0].1.clone();
+            let spoken = attributes.rsplit_once("xml:lang=").expect("a language").1.to_owned();
+            let languages = vec![texts(&rss, "language")[0].clone(), spoken, feed.text("/language")];
+            (titles, languages)
+        };
+        let all = |title: &str, language: &str| (vec![title.to_owned(); 3], vec![language.to_owned(); 3]);
+        let of = |name: &str| format!("{site} – {name}");
+        for _ in 0..2 {
+            assert_eq!(names("section=thoi-su").await, all(&of("Thời sự"), "vi"));
+        }
+        assert_eq!(names(&format!("section={}&language=en", other.id())).await, all(&of("Thể thao"), "en"));
+        assert_eq!(names("language=vi,en").await, all(&site, "vi"), "of several languages, the site's first");
+        assert_eq!(names("section=thoi-su,the-thao").await, all(&site, "vi"), "of several sections, the site's name");
+        assert_eq!(names("section=khong-co").await, all(&site, "vi"));
+        assert_eq!(names("section=kin").await, all(&site, "vi"), "readers do not know of it");
+        let rename = |id: String, name: &str| desk.as_editor().patch(&format!("/sections/{id}"), json!({ "name": name }), 1);
+        rename(section.id(), "Chuyện trong ngày").await.is(200);
+        assert_eq!(names("section=thoi-su").await, all(&of("Chuyện trong ngày"), "vi"), "at once");
+        rename(hidden.id(), "Vẫn kín").await.is(200);
+        assert_eq!(names("section=kin").await, all(&site, "vi"));
+        let atom = desk.as_reader().get("/feeds/atom.xml").await.is(200);
+        let entries: Vec<_> = elements(&atom).into_iter().filter(|(name, ..)| name == "entry").map(|(_, attributes, _)| attributes).collect();
+        assert_eq!(entries, ["xml:lang=en", "xml:lang=vi"], "each story in its own");
+    }
+
+    async fn search_engines_read_what_was_written_for_them(desk) {
+        let content = json!({ "title": "Lũ rút", "lead": "Nước rút.", "seo": { "title": "Lũ rút ở Thái Nguyên", "description": "Bà con dọn bùn." } });
+        let story = desk.story(content).await;
+        let path = format!("/articles/{}/json-ld", story.id());
+        let about = async || {
+            let about = desk.as_reader().get(&path).await.is(200);
+            (about.text("/headline"), about.text("/description"))
+        };
+        assert_eq!(about().await, ("Lũ rút ở Thái Nguyên".into(), "Bà con dọn bùn.".into()));
+        let edit = |version| desk.as_editor().patch(&format!("/articles/{}", story.id()), json!({ "seo": null }), version);
+        desk.publish(&edit(story.version()).await.is(200)).await;
+        assert_eq!(about().await, ("Lũ rút".into(), "Nước rút.".into()));
     }
 
     async fn what_is_not_public_is_in_no_feed_and_no_sitemap(desk) {
