@@ -71,7 +71,7 @@ async fn count_views(app: State) {
     let mut failing = false;
     loop {
         let done = async {
-            while app.db.write(views::store::roll).await? {}
+            views::windows::tend(&app).await?;
             views::store::flush(&app, &app.views).await
         };
         match done.await {

@@ -31,6 +31,7 @@ mod limits;
 mod literals;
 mod mail;
 mod media;
+mod meta;
 mod openapi;
 mod outbox;
 mod page;

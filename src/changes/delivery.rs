@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, get};
 use bytes::Bytes;
-use diesel::prelude::*;
 use futures_util::stream;
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
@@ -20,9 +19,9 @@ use crate::cache::{Outcome, Target, serve};
 use crate::conditional::{Lifetime, Made};
 use crate::db::Conn;
 use crate::error::{Code, Problem, Result};
+use crate::meta;
 use crate::page::{PageInfo, limit_of};
 use crate::request::{FromParams, Params, Query};
-use crate::schema::meta;
 use crate::types::{Id, Time};
 
 /// What happened to which part of the public truth. Ids and keys, never words.
@@ -165,9 +164,9 @@ impl Place {
     /// The place that `after` names, or the beginning. 400 for what is no cursor, 410 for one that has been passed.
     fn find(conn: &mut Conn, cursor: Option<&str>) -> Result<Self> {
         let now = Self {
-            epoch: value(conn, "epoch")?.ok_or_else(|| Problem::internal("the diary has no epoch"))?,
+            epoch: super::epoch(conn)?,
             seq: 0,
-            floor: value(conn, "changes_floor")?
+            floor: meta::value(conn, "changes_floor")?
                 .and_then(|text| text.parse().ok())
                 .unwrap_or(0),
         };
@@ -187,10 +186,6 @@ impl Place {
     fn at(&self, seq: i64) -> Self {
         Self { seq, ..self.clone() }
     }
-}
-
-fn value(conn: &mut Conn, name: &str) -> Result<Option<String>> {
-    Ok(meta::table.find(name).select(meta::value).first(conn).optional()?)
 }
 
 /// List public changes.

@@ -15,7 +15,8 @@ use diesel::prelude::*;
 
 use crate::db::{Conn, Tx};
 use crate::error::{Problem, Result};
-use crate::schema::{changes, counters, meta};
+use crate::meta;
+use crate::schema::{changes, counters};
 use crate::types::{Id, Time};
 
 pub use truth::{Cell, Truth};
@@ -139,7 +140,7 @@ pub fn before(conn: &mut Conn, since: Time) -> Result<Option<i64>> {
 
 /// The name of this life of the database: a restore begins another.
 pub fn epoch(conn: &mut Conn) -> Result<String> {
-    Ok(meta::table.find("epoch").select(meta::value).first(conn)?)
+    meta::value(conn, "epoch")?.ok_or_else(|| Problem::internal("the diary has no epoch"))
 }
 
 /// The kind of change that a message under a story makes.

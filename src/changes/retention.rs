@@ -4,9 +4,10 @@
 use diesel::prelude::*;
 
 use super::{Recorded, after};
-use crate::db::{Conn, Tx, Value, insert_once};
+use crate::db::{Conn, Tx};
 use crate::error::Result;
-use crate::schema::{changes, meta};
+use crate::meta;
+use crate::schema::changes;
 
 /// For so long every change is kept, in seconds: whoever comes back within it misses no purge key.
 const KEEP: i64 = 30 * 24 * 3600;
@@ -25,8 +26,8 @@ pub fn forget_superseded(tx: &mut Tx<'_>, piece: i64) -> Result<i64> {
             floor = floor.max(seq);
         }
     }
-    set(tx.conn, FLOOR, floor)?;
-    set(tx.conn, SWEPT, last.seq)?;
+    meta::set(tx.conn, FLOOR, &floor.to_string())?;
+    meta::set(tx.conn, SWEPT, &last.seq.to_string())?;
     Ok(due.len() as i64)
 }
 
@@ -49,23 +50,11 @@ fn forget_before(conn: &mut Conn, row: &Recorded) -> Result<Option<i64>> {
 }
 
 fn number(conn: &mut Conn, name: &str) -> Result<i64> {
-    let text: Option<String> = meta::table.find(name).select(meta::value).first(conn).optional()?;
-    Ok(text.and_then(|text| text.parse().ok()).unwrap_or(0))
-}
-
-fn set(conn: &mut Conn, name: &str, value: i64) -> Result<()> {
-    let (statement, text) = (
-        "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-        value.to_string(),
-    );
-    insert_once(conn, statement, &[Value::Text(name), Value::Text(&text)])?;
-    Ok(())
+    Ok(meta::value(conn, name)?.and_then(|text| text.parse().ok()).unwrap_or(0))
 }
 
 /// Gives the diary its epoch, once in the life of a database.
 pub fn begin(tx: &mut Tx<'_>) -> Result<()> {
     let epoch = uuid::Uuid::new_v4().simple().to_string()[..12].to_owned();
-    let statement = "INSERT INTO meta (name, value) VALUES ('epoch', $1) ON CONFLICT DO NOTHING";
-    insert_once(tx.conn, statement, &[Value::Text(&epoch)])?;
-    Ok(())
+    meta::set_once(tx.conn, "epoch", &epoch)
 }

@@ -7,7 +7,8 @@ use sha2::Sha256;
 
 use crate::db::{Conn, Tx, Value, insert_once};
 use crate::error::{Problem, Result};
-use crate::schema::{meta, share_counts, share_optouts};
+use crate::meta;
+use crate::schema::{share_counts, share_optouts};
 
 /// Mails one address gets in a day (UTC) from all senders together.
 const A_DAY: i64 = 3;
@@ -20,7 +21,7 @@ fn hex(bytes: &[u8]) -> String {
 
 /// The secret of all address HMACs. It is made once and never changes: opt-out links hold for ever.
 pub fn secret(conn: &mut Conn) -> Result<Option<String>> {
-    Ok(meta::table.find(SECRET).select(meta::value).first(conn).optional()?)
+    meta::value(conn, SECRET)
 }
 
 /// The secret, made now if there is none.
@@ -30,8 +31,7 @@ pub fn made_secret(tx: &mut Tx<'_>) -> Result<String> {
     }
     let mut bytes = [0u8; 32];
     rand::rng().fill_bytes(&mut bytes);
-    let statement = "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
-    insert_once(tx.conn, statement, &[Value::Text(SECRET), Value::Text(&hex(&bytes))])?;
+    meta::set_once(tx.conn, SECRET, &hex(&bytes))?;
     secret(tx.conn)?.ok_or_else(|| Problem::internal("the secret was not kept"))
 }
 

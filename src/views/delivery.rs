@@ -38,7 +38,8 @@ pub fn mount(config: &mut ServiceConfig<'_>) {
 /// Count a view.
 ///
 /// A beacon for the page that shows the story, such as `navigator.sendBeacon(url)`: any body or none, of any media type.
-/// The same reader counts once in 30 minutes, robots do not count; the answer is the same. No cookie is set, and nothing
+/// The same reader counts once in 30 minutes, and of readers at one address the first 20 of a story in 30 minutes count;
+/// robots do not. The answer is the same. No cookie is set, and nothing
 /// about the reader is stored. Works behind a CDN, which lets POSTs through, and under the story's old slugs.
 #[utoipa::path(
     tag = "articles",
@@ -174,7 +175,8 @@ pub struct MostViewedPage {
 
 /// List the most viewed stories.
 ///
-/// By views in the window, of published stories that have any; equally many by id, the newest first. Views are in it some
+/// By views in the window, of published stories that have any; equally many by id, the newest first. With filters they are
+/// looked for among the 2,000 most viewed of all and the 2,000 newest of the sections (or languages). Views are in it some
 /// ten seconds after they happened.
 #[utoipa::path(
     tag = "articles",

@@ -2,11 +2,13 @@
 //! about anyone.
 //!
 //! A reader is known by a digest of network address, browser and story under a salt that is drawn anew each day. Digests
-//! live in memory only, and no longer than an hour or two. Counts are gathered here and written every few seconds.
+//! live in memory only, and no longer than an hour or two. Whoever calls their browser something else each time is many
+//! readers, but one address has no more than [`MOST_READERS`]. Counts are gathered here and written every few seconds.
 
 pub mod delivery;
 mod robots;
 pub mod store;
+pub mod windows;
 
 use std::collections::HashMap;
 use std::mem;
@@ -25,8 +27,10 @@ use crate::types::Time;
 
 /// For so long a reader who opens a story again is not counted again, in milliseconds.
 const ONCE_IN: i64 = 30 * 60 * 1000;
+/// Different readers of one story at one address, an office or a household, that count in that time.
+const MOST_READERS: u8 = 20;
 /// Readers of stories that are remembered at once; when there are more, the oldest are forgotten and may count again.
-/// They take about 16 MiB at the most.
+/// They and their addresses take about 20 MiB at the most.
 const REMEMBERED: usize = 400_000;
 /// Parts that are locked on their own.
 const SHARDS: usize = 16;
@@ -56,16 +60,17 @@ pub enum Window {
 }
 
 /// An hour since 1970, UTC.
-pub fn hour(time: Time) -> i64 {
+fn hour(time: Time) -> i64 {
     time.ms().div_euclid(HOUR)
 }
 
 /// Counts views in memory.
 pub struct Views {
     readers: [Mutex<Readers>; SHARDS],
-    counts: [Mutex<HashMap<(Uuid, i64), i64>>; SHARDS],
+    counts: [Mutex<HashMap<Uuid, i64>>; SHARDS],
     references: quick_cache::sync::Cache<Box<str>, Reference>,
     flushing: tokio::sync::Mutex<store::Flushing>,
+    tending: windows::Tending,
 }
 
 /// A live story behind an id or a slug, for as long as it has not changed.
@@ -83,6 +88,8 @@ pub enum Counted {
     Yes,
     /// The same reader opened the story less than half an hour ago.
     Again,
+    /// As many readers at this address as count have opened the story.
+    Enough,
     /// A robot, or something that does not say what it is.
     Robot,
 }
@@ -93,9 +100,24 @@ struct Readers {
     /// Yesterday's salt and when it ended: for half an hour more it tells who comes again.
     ended: Option<([u8; 16], i64)>,
     day: i64,
-    young: HashMap<u64, i64>,
-    old: HashMap<u64, i64>,
+    young: Generation,
+    old: Generation,
     young_since: i64,
+}
+
+#[derive(Default)]
+struct Generation {
+    /// When each reader of a story counted last.
+    readers: HashMap<u64, i64>,
+    /// How many have counted at each address.
+    addresses: HashMap<u64, Tally>,
+}
+
+/// The readers of a story at one address who have counted in half an hour.
+#[derive(Clone, Copy)]
+struct Tally {
+    since: i64,
+    readers: u8,
 }
 
 impl Readers {
@@ -104,8 +126,8 @@ impl Readers {
             salt: [0; 16],
             ended: None,
             day: i64::MIN,
-            young: HashMap::new(),
-            old: HashMap::new(),
+            young: Generation::default(),
+            old: Generation::default(),
             young_since: 0,
         }
     }
@@ -119,26 +141,43 @@ impl Readers {
             rand::rng().fill_bytes(&mut self.salt);
         }
         self.ended = self.ended.filter(|(_, since)| (0..ONCE_IN).contains(&(now - since)));
-        let full = self.young.len() >= REMEMBERED / SHARDS / 2;
+        let full = self.young.readers.len() >= REMEMBERED / SHARDS / 2;
         if full || now - self.young_since > ONCE_IN || now < self.young_since {
             self.old = mem::take(&mut self.young);
             self.young_since = now;
         }
     }
 
-    /// Whether this reader has not been here for half an hour; `digest` names the reader under a salt.
-    fn is_new(&mut self, digest: impl Fn(&[u8; 16]) -> u64, now: i64) -> bool {
+    /// Whether a view counts: the reader has not been here for half an hour, and not too many others at the same address
+    /// have. The digests name the reader and the address under a salt.
+    fn meet(&mut self, reader: impl Fn(&[u8; 16]) -> u64, address: impl FnOnce(&[u8; 16]) -> u64, now: i64) -> Counted {
+        // A clock that was set back makes nothing hold for ever.
+        let is_fresh = |since: i64| (0..ONCE_IN).contains(&(now - since));
         let seen = |digest: &u64| {
-            let at = self.young.get(digest).or_else(|| self.old.get(digest));
-            // A clock that was set back makes no view a repeat for ever.
-            at.is_some_and(|at| (0..ONCE_IN).contains(&(now - at)))
+            let at = self.young.readers.get(digest).or_else(|| self.old.readers.get(digest));
+            at.is_some_and(|at| is_fresh(*at))
         };
-        let today = digest(&self.salt);
-        if seen(&today) || self.ended.is_some_and(|(salt, _)| seen(&digest(&salt))) {
-            return false;
+        let today = reader(&self.salt);
+        if seen(&today) || self.ended.is_some_and(|(salt, _)| seen(&reader(&salt))) {
+            return Counted::Again;
         }
-        self.young.insert(today, now);
-        true
+        let address = address(&self.salt);
+        let known = self
+            .young
+            .addresses
+            .get(&address)
+            .or_else(|| self.old.addresses.get(&address));
+        let mut tally = known
+            .copied()
+            .filter(|tally| is_fresh(tally.since))
+            .unwrap_or(Tally { since: now, readers: 0 });
+        if tally.readers >= MOST_READERS {
+            return Counted::Enough;
+        }
+        tally.readers += 1;
+        self.young.addresses.insert(address, tally);
+        self.young.readers.insert(today, now);
+        Counted::Yes
     }
 }
 
@@ -150,6 +189,7 @@ impl Views {
             counts: std::array::from_fn(|_| Mutex::default()),
             references: quick_cache::sync::Cache::new(REFERENCES),
             flushing: tokio::sync::Mutex::default(),
+            tending: windows::Tending::default(),
         }
     }
 
@@ -159,16 +199,19 @@ impl Views {
             return Counted::Robot;
         };
         let shard = shard_of(article, address);
-        let new = {
+        let counted = {
             let mut readers = locked(&self.readers[shard]);
             readers.keep_fresh(now.ms());
-            readers.is_new(|salt| digest(salt, article, address, browser), now.ms())
+            readers.meet(
+                |salt| digest(salt, article, address, browser),
+                |salt| digest(salt, article, address, b""),
+                now.ms(),
+            )
         };
-        if !new {
-            return Counted::Again;
+        if counted == Counted::Yes {
+            *locked(&self.counts[shard]).entry(article).or_default() += 1;
         }
-        *locked(&self.counts[shard]).entry((article, hour(now))).or_default() += 1;
-        Counted::Yes
+        counted
     }
 
     /// The live story that an id or slug is known to mean.
@@ -185,12 +228,15 @@ impl Views {
     }
 
     /// Takes out everything that was counted.
-    fn take(&self) -> Vec<(Uuid, i64, i64)> {
-        let mut all = Vec::new();
+    fn take(&self) -> Vec<(Uuid, i64)> {
+        // A reader's address says which part counts, so a story may be in several.
+        let mut all: HashMap<Uuid, i64> = HashMap::new();
         for shard in &self.counts {
-            let counts = mem::take(&mut *locked(shard));
-            all.extend(counts.into_iter().map(|((article, hour), n)| (article, hour, n)));
+            for (article, n) in mem::take(&mut *locked(shard)) {
+                *all.entry(article).or_default() += n;
+            }
         }
+        let mut all: Vec<(Uuid, i64)> = all.into_iter().collect();
         // In one order, so that two instances that write the same rows do not wait for each other in a circle.
         all.sort_unstable();
         all
@@ -253,8 +299,46 @@ mod tests {
             "half an hour later"
         );
         assert_eq!(view(FIREFOX, "203.0.113.7", at(2 * ONCE_IN - 1)), Counted::Again);
-        let counted: i64 = views.take().iter().map(|(_, _, n)| n).sum();
+        let counted: i64 = views.take().iter().map(|(_, n)| n).sum();
         assert_eq!((counted, views.take().len()), (4, 0));
+    }
+
+    #[test]
+    fn an_address_has_so_many_readers_of_a_story() {
+        let (views, story, other) = (Views::new(), Uuid::now_v7(), Uuid::now_v7());
+        let at = |ms: i64| Time::from_ms(1_780_000_000_000 / DAY * DAY + ms);
+        let view = |story, browser: u32, address: &str, time| {
+            let browser = format!("Mozilla/5.0 (X11; rv:{browser}.0)");
+            views.record(story, ip(address), Some(browser.as_bytes()), time)
+        };
+        let most = u32::from(MOST_READERS);
+        for browser in 0..most {
+            assert_eq!(
+                view(story, browser, "203.0.113.7", at(i64::from(browser))),
+                Counted::Yes
+            );
+        }
+        for browser in most..500 {
+            assert_eq!(view(story, browser, "203.0.113.7", at(ONCE_IN - 1)), Counted::Enough);
+        }
+        assert_eq!(
+            view(story, 3, "203.0.113.7", at(1000)),
+            Counted::Again,
+            "who has counted"
+        );
+        assert_eq!(
+            view(story, 999, "203.0.113.8", at(1000)),
+            Counted::Yes,
+            "another address"
+        );
+        assert_eq!(view(other, 999, "203.0.113.7", at(1000)), Counted::Yes, "another story");
+        assert_eq!(
+            view(story, 999, "203.0.113.7", at(ONCE_IN)),
+            Counted::Yes,
+            "half an hour later"
+        );
+        let counted: i64 = views.take().iter().map(|(_, n)| n).sum();
+        assert_eq!(counted, i64::from(most) + 3);
     }
 
     #[test]
@@ -263,13 +347,17 @@ mod tests {
         let digest = |salt: &[u8; 16]| u64::from(salt[0]) << 8 | u64::from(salt[1]);
         readers.keep_fresh(DAY - 1);
         let first = readers.salt;
-        assert!(readers.is_new(digest, DAY - 1));
+        assert_eq!(readers.meet(digest, digest, DAY - 1), Counted::Yes);
         readers.keep_fresh(DAY);
         assert_ne!(readers.salt, first);
-        assert!(!readers.is_new(digest, DAY), "midnight makes nobody new");
+        assert_eq!(
+            readers.meet(digest, digest, DAY),
+            Counted::Again,
+            "midnight makes nobody new"
+        );
         readers.keep_fresh(DAY + ONCE_IN);
         assert_eq!(readers.ended, None, "yesterday's salt is gone");
-        assert!(readers.is_new(digest, DAY + ONCE_IN));
+        assert_eq!(readers.meet(digest, digest, DAY + ONCE_IN), Counted::Yes);
     }
 
     #[test]
@@ -277,9 +365,10 @@ mod tests {
         let mut readers = Readers::new();
         for n in 0..(2 * REMEMBERED / SHARDS) as u64 {
             readers.keep_fresh(1000);
-            assert!(readers.is_new(|_| n, 1000));
+            assert_eq!(readers.meet(|_| n, |_| n, 1000), Counted::Yes);
         }
-        assert!(readers.young.len() + readers.old.len() <= REMEMBERED / SHARDS);
+        assert!(readers.young.readers.len() + readers.old.readers.len() <= REMEMBERED / SHARDS);
+        assert!(readers.young.addresses.len() + readers.old.addresses.len() <= REMEMBERED / SHARDS);
     }
 
     #[test]

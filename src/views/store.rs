@@ -1,20 +1,21 @@
 //! How counts are kept: by the hour, and as sums over the windows.
 
+use std::collections::HashMap;
+
 use diesel::prelude::*;
 use uuid::Uuid;
 
-use super::{Views, Window, hour};
+use super::windows::{Sums, count};
+use super::{Views, Window};
 use crate::app::App;
 use crate::articles::listing::Resolved;
 use crate::articles::publication::PublicationRow;
-use crate::db::{Conn, Tx, Value, insert_once, try_lock};
+use crate::db::{Conn, Tx, Value, clock, insert_once};
 use crate::error::Result;
 use crate::literals::{Live, Zero};
-use crate::schema::{meta, publications, view_flushes, view_hours, view_totals};
+use crate::schema::{publications, view_totals};
 use crate::types::Id;
 
-/// Hours of the windows that hours fall out of.
-const WINDOWS: [(&str, i64); 3] = [("h24", 24), ("d7", 7 * 24), ("d30", 30 * 24)];
 /// Rows of one write, so that others are not kept waiting.
 const BATCH: usize = 500;
 
@@ -38,12 +39,17 @@ impl Default for Flushing {
 /// Writes what was counted. What cannot be written now is kept and tried again with the next call.
 pub async fn flush(app: &App, views: &Views) -> Result<()> {
     let mut flushing = views.flushing.lock().await;
-    let counted = views.take();
+    let hour = views.tending.hour(app.db.read(clock).await?);
+    let counted: Vec<_> = views
+        .take()
+        .into_iter()
+        .map(|(article, n)| (article, hour, n))
+        .collect();
     flushing.waiting.extend(counted.chunks(BATCH).map(<[_]>::to_vec));
     while let Some(batch) = flushing.waiting.first().cloned() {
         let (instance, number) = (flushing.instance.clone(), flushing.number + 1);
         app.db
-            .write(move |tx| write_batch(tx, &instance, number, &batch))
+            .write(move |tx| write_batch(tx, &instance, number, hour, &batch))
             .await?;
         flushing.number = number;
         flushing.waiting.remove(0);
@@ -51,7 +57,7 @@ pub async fn flush(app: &App, views: &Views) -> Result<()> {
     Ok(())
 }
 
-fn write_batch(tx: &mut Tx<'_>, instance: &str, number: i64, batch: &[(Uuid, i64, i64)]) -> Result<()> {
+fn write_batch(tx: &mut Tx<'_>, instance: &str, number: i64, now: i64, batch: &[(Uuid, i64, i64)]) -> Result<()> {
     let fresh = insert_once(
         tx.conn,
         "INSERT INTO view_flushes (instance, flush_no, at_ms) VALUES ($1, $2, $3) ON CONFLICT (instance) \
@@ -62,90 +68,24 @@ fn write_batch(tx: &mut Tx<'_>, instance: &str, number: i64, batch: &[(Uuid, i64
         // It was written before, and only its answer was lost.
         return Ok(());
     }
-    let this_hour = hour(tx.now);
-    for (article, hour, n) in batch {
-        let article = article.to_string();
-        let in_window = |hours: i64| Value::Int(if *hour > this_hour - hours { *n } else { 0 });
-        insert_once(
-            tx.conn,
-            "INSERT INTO view_hours (article_id, hour, n) VALUES ($1, $2, $3) \
-             ON CONFLICT (article_id, hour) DO UPDATE SET n = view_hours.n + excluded.n",
-            &[Value::Text(&article), Value::Int(*hour), Value::Int(*n)],
-        )?;
-        let [day, week, month] = WINDOWS.map(|(_, hours)| in_window(hours));
-        insert_once(
-            tx.conn,
-            "INSERT INTO view_totals (article_id, h24, d7, d30, total) VALUES ($1, $2, $3, $4, $5) \
-             ON CONFLICT (article_id) DO UPDATE SET h24 = view_totals.h24 + excluded.h24, \
-             d7 = view_totals.d7 + excluded.d7, d30 = view_totals.d30 + excluded.d30, total = view_totals.total + excluded.total",
-            &[Value::Text(&article), day, week, month, Value::Int(*n)],
-        )?;
-    }
-    Ok(())
+    let oldest = batch.iter().map(|(_, hour, _)| *hour).min().unwrap_or(now);
+    let sums = Sums::for_counts(tx.conn, oldest, now)?;
+    batch.iter().try_for_each(|counted| count(tx.conn, &sums, *counted))
 }
 
-/// Up to which hour the sums have been brought.
-const ROLLED: &str = "views_rolled";
-
-/// Takes out of the sums what has fallen out of their windows since the last time; one program at a time does it, one
-/// hour a call. True when there may be more to do.
-pub fn roll(tx: &mut Tx<'_>) -> Result<bool> {
-    if !try_lock(tx.conn, ROLLED)? {
-        return Ok(false);
-    }
-    let now = hour(tx.now);
-    let rolled: Option<String> = meta::table.find(ROLLED).select(meta::value).first(tx.conn).optional()?;
-    let Some(rolled) = rolled.and_then(|text| text.parse::<i64>().ok()) else {
-        set_rolled(tx.conn, now)?;
-        return Ok(false);
-    };
-    if now <= rolled {
-        return Ok(false);
-    }
-    // After a long stop nothing is left to fall out once every window has passed over the last hour that was counted.
-    let longest = WINDOWS.map(|(_, hours)| hours).into_iter().max().unwrap_or(0);
-    let next = rolled + 1;
-    for (window, hours) in WINDOWS {
-        fall_out(tx.conn, window, next - hours)?;
-    }
-    diesel::delete(view_hours::table.filter(view_hours::hour.lt(next - longest))).execute(tx.conn)?;
-    diesel::delete(view_flushes::table.filter(view_flushes::at_ms.lt(tx.now.plus_seconds(-24 * 3600))))
-        .execute(tx.conn)?;
-    let behind = next < now;
-    let left: Option<i64> = match behind {
-        true => view_hours::table.select(view_hours::hour).first(tx.conn).optional()?,
-        false => None,
-    };
-    let next = if behind && left.is_none() { now } else { next };
-    set_rolled(tx.conn, next)?;
-    Ok(next < now)
-}
-
-fn fall_out(conn: &mut Conn, window: &str, hour: i64) -> Result<()> {
-    let statement = format!(
-        "UPDATE view_totals SET {window} = {window} - \
-         (SELECT n FROM view_hours WHERE view_hours.article_id = view_totals.article_id AND hour = $1) \
-         WHERE article_id IN (SELECT article_id FROM view_hours WHERE hour = $2)"
-    );
-    insert_once(conn, &statement, &[Value::Int(hour), Value::Int(hour)])?;
-    Ok(())
-}
-
-fn set_rolled(conn: &mut Conn, hour: i64) -> Result<()> {
-    let text = hour.to_string();
-    let statement =
-        "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
-    insert_once(conn, statement, &[Value::Text(ROLLED), Value::Text(&text)])?;
-    Ok(())
-}
-
-/// Most read stories that are looked through in the order of their views, before stories that pass the filters are
-/// looked for from the other side.
+/// Most viewed stories that are looked through in the order of their views.
 const WALK: i64 = 2000;
 /// Stories looked through at once.
 const STEP: i64 = 200;
+/// Newest stories of the sections (or languages) that are asked for, whose views are looked at when too few of the most
+/// viewed pass.
+const NEWEST: i64 = 2000;
 
-/// The most viewed live stories that pass the filters, with their views; ties by id, the newest first.
+/// A story and its views.
+type Viewed = (Id, i64);
+
+/// The most viewed live stories that pass the filters, with their views; ties by id, the newest first. They are looked for
+/// among the most viewed of all and among the newest that may pass: what it costs does not grow with a section.
 pub fn most_viewed(
     conn: &mut Conn,
     filters: &Resolved<'_>,
@@ -153,92 +93,119 @@ pub fn most_viewed(
     limit: usize,
 ) -> Result<Vec<(PublicationRow, i64)>> {
     let mut found = Vec::new();
-    let mut seen = 0;
+    let (mut seen, mut after) = (0, None);
     while found.len() < limit && seen < WALK {
-        let step = ranked(conn, window, seen, STEP)?;
-        let ids: Vec<&Id> = step.iter().map(|(id, _)| id).collect();
-        let rows: Vec<PublicationRow> = filters
-            .rows()
-            .filter(publications::article_id.eq_any(ids))
-            .select(PublicationRow::as_select())
-            .load(conn)?;
-        let passing = step.iter().filter_map(|(id, n)| {
-            let row = rows.iter().find(|row| row.article_id == *id)?;
-            Some((row.clone(), *n))
-        });
-        found.extend(passing);
+        let step = ranked(conn, window, after.as_ref())?;
+        found.extend(passing(conn, filters, &step)?);
         seen += STEP;
         if (step.len() as i64) < STEP {
             found.truncate(limit);
             return Ok(found);
         }
+        after = step.into_iter().next_back();
     }
     if found.len() < limit {
-        found = from_the_filters(conn, filters, window, limit)?;
+        let mut newest = Vec::new();
+        for ids in newest_of(conn, filters)?.chunks(BATCH) {
+            newest.extend(views_of(conn, window, ids)?);
+        }
+        newest.retain(|(id, _)| found.iter().all(|(row, _)| row.article_id != *id));
+        for some in newest.chunks(BATCH) {
+            found.extend(passing(conn, filters, some)?);
+        }
+        found.sort_by(|(one, n), (other, m)| (m, &other.article_id).cmp(&(n, &one.article_id)));
     }
     found.truncate(limit);
     Ok(found)
 }
 
-fn ranked(conn: &mut Conn, window: Window, offset: i64, limit: i64) -> Result<Vec<(Id, i64)>> {
-    let rows = view_totals::table.offset(offset).limit(limit).into_boxed();
-    macro_rules! by {
-        ($column:ident) => {
-            rows.filter(view_totals::$column.gt(Zero))
-                .order((view_totals::$column.desc(), view_totals::article_id.desc()))
-                .select((view_totals::article_id, view_totals::$column))
-                .load(conn)?
-        };
-    }
-    Ok(match window {
-        Window::Day => by!(h24),
-        Window::Week => by!(d7),
-        Window::Month => by!(d30),
-        Window::All => by!(total),
-    })
-}
-
-/// For filters that few stories pass: their views are looked up and sorted.
-fn from_the_filters(
-    conn: &mut Conn,
-    filters: &Resolved<'_>,
-    window: Window,
-    limit: usize,
-) -> Result<Vec<(PublicationRow, i64)>> {
-    let mut joined = publications::table
-        .inner_join(view_totals::table.on(view_totals::article_id.eq(publications::article_id)))
-        .filter(publications::state.eq(Live))
-        .limit(limit as i64)
-        .into_boxed();
-    if let Some(sections) = filters.sections() {
-        joined = joined.filter(publications::section_id.eq_any(sections));
-    }
-    if let Some(languages) = filters.languages() {
-        joined = joined.filter(publications::language.eq_any(languages));
-    }
-    macro_rules! by {
-        ($column:ident) => {
-            joined
-                .filter(view_totals::$column.gt(Zero))
-                .order((view_totals::$column.desc(), view_totals::article_id.desc()))
-                .select((view_totals::article_id, view_totals::$column))
-                .load::<(Id, i64)>(conn)?
-        };
-    }
-    let ranked = match window {
-        Window::Day => by!(h24),
-        Window::Week => by!(d7),
-        Window::Month => by!(d30),
-        Window::All => by!(total),
-    };
-    let ids: Vec<&Id> = ranked.iter().map(|(id, _)| id).collect();
-    let rows: Vec<PublicationRow> = publications::table
+/// Those of some stories that pass, in their order.
+fn passing(conn: &mut Conn, filters: &Resolved<'_>, some: &[Viewed]) -> Result<Vec<(PublicationRow, i64)>> {
+    let ids: Vec<&Id> = some.iter().map(|(id, _)| id).collect();
+    let rows: Vec<PublicationRow> = filters
+        .rows()
         .filter(publications::article_id.eq_any(ids))
         .select(PublicationRow::as_select())
         .load(conn)?;
-    let found = ranked.iter().filter_map(|(id, n)| {
-        let row = rows.iter().find(|row| row.article_id == *id)?;
-        Some((row.clone(), *n))
-    });
+    let mut rows: HashMap<Id, PublicationRow> = rows.into_iter().map(|row| (row.article_id.clone(), row)).collect();
+    let found = some.iter().filter_map(|(id, n)| Some((rows.remove(id)?, *n)));
     Ok(found.collect())
+}
+
+/// Picks the column of a window, in a query that ends with these calls.
+macro_rules! by_window {
+    ($window:expr, $column:ident => $query:expr) => {
+        match $window {
+            Window::Day => {
+                use view_totals::h24 as $column;
+                $query
+            }
+            Window::Week => {
+                use view_totals::d7 as $column;
+                $query
+            }
+            Window::Month => {
+                use view_totals::d30 as $column;
+                $query
+            }
+            Window::All => {
+                use view_totals::total as $column;
+                $query
+            }
+        }
+    };
+}
+
+/// The next most viewed stories, live or not, after one of them.
+fn ranked(conn: &mut Conn, window: Window, after: Option<&Viewed>) -> Result<Vec<Viewed>> {
+    let mut rows = view_totals::table.limit(STEP).into_boxed();
+    Ok(by_window!(window, column => {
+        if let Some((id, n)) = after {
+            let next = column.lt(n).or(view_totals::article_id.lt(id));
+            rows = rows.filter(column.le(n).and(next));
+        }
+        rows.filter(column.gt(Zero))
+            .order((column.desc(), view_totals::article_id.desc()))
+            .select((view_totals::article_id, column))
+            .load(conn)?
+    }))
+}
+
+/// The views of these stories that have any.
+fn views_of(conn: &mut Conn, window: Window, ids: &[Id]) -> Result<Vec<Viewed>> {
+    let rows = view_totals::table.filter(view_totals::article_id.eq_any(ids));
+    Ok(by_window!(window, column => rows
+        .filter(column.gt(Zero))
+        .select((view_totals::article_id, column))
+        .load(conn)?))
+}
+
+/// The newest live stories of each section that is asked for; of each language when it is languages alone.
+fn newest_of(conn: &mut Conn, filters: &Resolved<'_>) -> Result<Vec<Id>> {
+    let newest = |limit: i64| {
+        publications::table
+            .filter(publications::state.eq(Live))
+            .order((publications::published_ms.desc(), publications::article_id.desc()))
+            .select(publications::article_id)
+            .limit(limit)
+            .into_boxed()
+    };
+    let each = |values: usize| NEWEST / values.max(1) as i64;
+    let mut found: Vec<Id> = Vec::new();
+    match (filters.sections(), filters.languages()) {
+        (Some(sections), _) => {
+            for section in sections {
+                let rows = newest(each(sections.len())).filter(publications::section_id.eq(section));
+                found.extend(rows.load::<Id>(conn)?);
+            }
+        }
+        (None, Some(languages)) => {
+            for language in languages {
+                let rows = newest(each(languages.len())).filter(publications::language.eq(language));
+                found.extend(rows.load::<Id>(conn)?);
+            }
+        }
+        (None, None) => found = newest(NEWEST).load(conn)?,
+    }
+    Ok(found)
 }

@@ -109,6 +109,120 @@ newsroom_tests! {
         }
     }
 
+    async fn one_address_is_so_many_readers_and_no_more(desk, TRUSTED_PROXIES = "127.0.0.1") {
+        let (story, other) = (desk.story(json!({ "title": "Bơm" })).await, desk.story(json!({ "title": "Khác" })).await);
+        let beacon = async |story: &Reply, browser: usize, address: &str| {
+            let beacon = desk.as_reader().ask("POST", &format!("/articles/{}/views", story.id()));
+            let browser = format!("{FIREFOX} Bản/{browser}").replace('ả', "a");
+            beacon.header("User-Agent", &browser).header("X-Forwarded-For", address).await.is(202);
+        };
+        for browser in 0..60 {
+            beacon(&story, browser, "203.0.113.1").await;
+        }
+        beacon(&story, 0, "203.0.113.2").await;
+        beacon(&other, 99, "203.0.113.1").await;
+        let list = counted(&desk, "?window=all", 22).await;
+        assert_eq!((list.text("/data/0/id"), &list["data"][0]["views"]), (story.id(), &json!(21)), "20 of one address, and one of another");
+    }
+
+    async fn hours_fall_out_in_pieces_each_once(desk) {
+        let story = desk.story(json!({ "title": "Còn" })).await;
+        view(&desk, &story.id(), FIREFOX).await.is(202);
+        counted(&desk, "", 1).await;
+        assert!(desk.terminate().success());
+        // 1,300 stories with three views 24 hours ago and two now; then the hour ends, and the program stopped after 500.
+        let rolled = "(SELECT CAST(value AS BIGINT) FROM meta WHERE name = 'views_rolled')";
+        let numbers = "WITH RECURSIVE numbers (n) AS (SELECT 1001 UNION ALL SELECT n + 1 FROM numbers WHERE n < 2300)";
+        let id = "'01900000-0000-7000-8000-00000000' || CAST(n AS TEXT)";
+        desk.database().execute(&format!(
+            "UPDATE meta SET value = CAST(CAST(value AS BIGINT) - 1 AS TEXT) WHERE name = 'views_rolled';
+             INSERT INTO view_hours (article_id, hour, n) {numbers} SELECT {id}, {rolled} - 23, 3 FROM numbers;
+             INSERT INTO view_hours (article_id, hour, n) {numbers} SELECT {id}, {rolled}, 2 FROM numbers;
+             INSERT INTO view_totals (article_id, h24, d7, d30, total) {numbers} SELECT {id}, 5, 5, 5, 5 FROM numbers;
+             UPDATE view_totals SET h24 = h24 - 3 WHERE article_id LIKE '01900000-%' AND article_id <= '01900000-0000-7000-8000-000000001500';
+             DELETE FROM meta WHERE name = 'views_step';
+             INSERT INTO meta (name, value) VALUES ('views_step', '{{\"On\":{{\"hour\":' || CAST({rolled} + 1 AS TEXT)
+                || ',\"window\":0,\"article\":\"01900000-0000-7000-8000-000000001500\"}}}}')"
+        ));
+        desk.start();
+        for _ in 0..200 {
+            if desk.database().count("meta WHERE name = 'views_step' AND value = ''") == 1 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let of_those = "view_totals WHERE article_id LIKE '01900000-%'";
+        assert_eq!(desk.database().count(&format!("{of_those} AND h24 = 2 AND d7 = 5 AND d30 = 5 AND total = 5")), 1300);
+        counted(&desk, "", 1).await;
+    }
+
+    async fn a_clock_that_was_ahead_takes_nothing_away_for_good(desk) {
+        let story = desk.story(json!({ "title": "Đồng hồ" })).await;
+        view(&desk, &story.id(), FIREFOX).await.is(202);
+        view(&desk, &story.id(), SAFARI).await.is(202);
+        counted(&desk, "", 2).await;
+        assert!(desk.terminate().success());
+        // As if a clock had been a year ahead: the windows were emptied, and one view was counted then.
+        let id = story.id();
+        desk.database().execute(&format!(
+            "INSERT INTO view_hours (article_id, hour, n) SELECT '{id}', MAX(hour) + 8760, 1 FROM view_hours;
+             UPDATE view_totals SET h24 = 1, d7 = 1, d30 = 1, total = 3;
+             UPDATE meta SET value = CAST(CAST(value AS BIGINT) + 8760 AS TEXT) WHERE name = 'views_rolled'"
+        ));
+        desk.start();
+        for window in ["24h", "7d", "30d", "all"] {
+            counted(&desk, &format!("?window={window}"), 3).await;
+        }
+        view(&desk, &story.id(), FIREFOX).await.is(202);
+        counted(&desk, "?limit=2", 4).await;
+        assert!(desk.log().contains("the clock was ahead"), "{}", desk.log());
+    }
+
+    async fn kept_hours_go_slowly(desk) {
+        let story = desk.story(json!({ "title": "Cũ" })).await;
+        view(&desk, &story.id(), FIREFOX).await.is(202);
+        counted(&desk, "", 1).await;
+        assert!(desk.terminate().success());
+        for days in [29, 39, 41, 44, 45] {
+            let id = story.id();
+            desk.database().execute(&format!("INSERT INTO view_hours (article_id, hour, n) SELECT '{id}', MAX(hour) - 24 * {days}, 1 FROM view_hours WHERE n = 1 AND article_id = '{id}'"));
+        }
+        desk.start();
+        for _ in 0..200 {
+            if desk.database().count("view_hours") < 6 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        assert_eq!(desk.database().count("view_hours"), 5, "the oldest of those that no window asks for, and no more in this hour");
+    }
+
+    async fn a_section_that_few_open_has_its_most_viewed(desk) {
+        let quiet = desk.named("sections", "Ít đọc").await;
+        let mut ids = Vec::new();
+        for title in ["Một", "Hai", "Ba"] {
+            ids.push(desk.story(json!({ "title": title, "section_id": quiet.id() })).await.id());
+        }
+        // 2,300 stories elsewhere that were opened more often than these.
+        let numbers = "WITH RECURSIVE numbers (n) AS (SELECT 1001 UNION ALL SELECT n + 1 FROM numbers WHERE n < 3300)";
+        desk.database().execute(&format!(
+            "INSERT INTO view_totals (article_id, h24, d7, d30, total) {numbers}
+             SELECT '01900000-0000-7000-8000-00000000' || CAST(n AS TEXT), n, n, n, n FROM numbers;
+             INSERT INTO view_totals (article_id, h24, d7, d30, total) VALUES ('{}', 3, 3, 9, 10), ('{}', 5, 5, 5, 10), ('{}', 0, 3, 8, 9)",
+            ids[0], ids[1], ids[2]
+        ));
+        let titles = async |query: &str| {
+            let list = desk.as_reader().get(&format!("/most-viewed?{query}")).await.is(200);
+            (list.each("title"), list.list("/data").iter().map(|row| row["views"].as_i64().expect("views")).collect::<Vec<_>>())
+        };
+        assert_eq!(titles("section=it-doc").await, (vec!["Hai".into(), "Một".into()], vec![5, 3]));
+        assert_eq!(titles("section=it-doc&window=7d").await, (vec!["Hai".into(), "Ba".into(), "Một".into()], vec![5, 3, 3]));
+        assert_eq!(titles("section=it-doc&window=30d&limit=2").await, (vec!["Một".into(), "Ba".into()], vec![9, 8]));
+        assert_eq!(titles("language=vi&window=all").await, (vec!["Hai".into(), "Một".into(), "Ba".into()], vec![10, 10, 9]));
+        assert_eq!(titles("language=en").await, (vec![], vec![]));
+        assert_eq!(titles("").await.0, ["Hai", "Một"], "those that are not live are passed over");
+    }
+
     async fn the_most_viewed_come_first_by_section_and_language(desk, TRUSTED_PROXIES = "127.0.0.1") {
         let (sport, news) = (desk.named("sections", "Thể thao").await, desk.named("sections", "Thời sự").await);
         let mut stories = Vec::new();
