@@ -8,10 +8,11 @@ use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use super::entry::{moment, numbers_of};
 use super::highlight::{Highlight, HighlightField, highlight};
 use super::names::named;
 use super::query::{Spelling, Term, parse};
-use super::result::{MatchedAs, SearchResult};
+use super::result::{Found, MatchedAs, SearchResult};
 use super::score::Scorer;
 use super::store::{self, Span};
 use super::wanted::Wanted;
@@ -113,14 +114,17 @@ async fn search_articles(app: State, query: Query<SearchQuery>, req: HttpRequest
     .await
 }
 
-/// A hit with its place in the list.
+/// A hit with its place in the list: by score, then by the time of publication, then by id.
 #[derive(Debug, Clone)]
 struct Ranked {
     score: i64,
-    row_id: i64,
+    moment: i64,
     article_id: Id,
     matched_as: MatchedAs,
 }
+
+/// Where a hit stands; higher places come first.
+type Rank = (i64, i64, String);
 
 fn find(conn: &mut Conn, app: &App, query: &SearchQuery, start: &Start, target: &Target) -> Result<Made> {
     let terms = parse(&query.q);
@@ -134,7 +138,7 @@ fn find(conn: &mut Conn, app: &App, query: &SearchQuery, start: &Start, target: 
         SearchSort::PublishedAtDown => lookup.by_date(conn, start, query.page.include_total)?,
     };
     let (found, page) = start.finish(found, query.page.include_total.then_some(total), |hit| {
-        (Key::Int(hit.score), hit.row_id.to_string())
+        (Key::Int(hit.score), format!("{}.{}", hit.moment, hit.article_id))
     });
     let data = results(conn, app, &terms, found)?;
     let newest = changes::newest(conn)?;
@@ -145,13 +149,23 @@ fn find(conn: &mut Conn, app: &App, query: &SearchQuery, start: &Start, target: 
     Ok(made)
 }
 
+/// The place that a cursor names.
+fn place(start: &Start) -> Option<Rank> {
+    let (score, rest) = start.after.as_ref()?;
+    let (moment, id) = rest.split_once('.')?;
+    Some((score.int(), moment.parse().ok()?, id.to_owned()))
+}
+
 /// The page of a list that is in memory.
 fn cut(mut all: Vec<Ranked>, start: &Start) -> Vec<Ranked> {
-    if let Some((score, row_id)) = &start.after {
-        let place = (score.int(), row_id.parse::<i64>().unwrap_or(i64::MAX));
+    all.sort_by_cached_key(|hit| std::cmp::Reverse(hit.place()));
+    if let Some(place) = place(start) {
         all.retain(|hit| {
-            let own = (hit.score, hit.row_id);
-            if start.backwards { own > place } else { own < place }
+            if start.backwards {
+                hit.place() > place
+            } else {
+                hit.place() < place
+            }
         });
     }
     if start.backwards {
@@ -160,6 +174,9 @@ fn cut(mut all: Vec<Ranked>, start: &Start) -> Vec<Ranked> {
     all.truncate(usize::try_from(start.fetch).unwrap_or(0));
     all
 }
+
+/// Hits that are looked up beyond a page, so that those of its last millisecond are seldom asked for by themselves.
+const BEYOND: i64 = 50;
 
 /// One search, ready to be asked of the index.
 struct Lookup<'q> {
@@ -209,7 +226,6 @@ impl<'q> Lookup<'q> {
             let one = |hit: &store::Hit| Ranked::new(hit, scorer.score(hit), spelling == Spelling::Exact);
             ranked.extend(hits.iter().filter_map(one));
         }
-        ranked.sort_by_key(|hit| std::cmp::Reverse((hit.score, hit.row_id)));
         Ok(ranked)
     }
 
@@ -219,33 +235,75 @@ impl<'q> Lookup<'q> {
             false => 0,
         };
         let mut span = self.span;
-        if let Some((row_id, _)) = &start.after {
+        if let Some((moment, ..)) = place(start) {
+            // From the cursor's millisecond on: numbers do not say who comes first in it.
+            let own = numbers_of(moment);
             if start.backwards {
-                span.from = span.from.max(row_id.int().saturating_add(1));
+                span.from = span.from.max(own.from);
             } else {
-                span.to = span.to.min(row_id.int().saturating_sub(1));
+                span.to = span.to.min(own.to);
             }
         }
-        let newest = !start.backwards;
-        let numbers = store::numbers(conn, &self.folded, Spelling::Folded, span, newest, start.fetch)?;
-        let exact = store::among(conn, &self.exact, Spelling::Exact, &numbers)?;
-        let mut hits = store::hits_of(conn, &numbers, Spelling::Folded)?;
-        if start.backwards {
-            hits.reverse();
+        let (newest, fetch) = (!start.backwards, start.fetch + BEYOND);
+        let mut numbers = Vec::new();
+        loop {
+            let piece = store::numbers(conn, &self.folded, Spelling::Folded, span, newest, fetch)?;
+            let last = piece
+                .last()
+                .copied()
+                .filter(|_| piece.len() as i64 == fetch)
+                .map(moment);
+            numbers.extend(piece);
+            let page = cut(self.ranked_by_date(conn, &numbers)?, start);
+            let is_full = |page: &[Ranked]| page.len() as i64 >= start.fetch;
+            let Some(last) = last.filter(|last| !is_full(&page) || page.last().is_some_and(|hit| hit.moment == *last))
+            else {
+                return Ok((page, total));
+            };
+            // What was cut off may have others of the last millisecond in it.
+            let own = numbers_of(last);
+            let whole = Span {
+                from: own.from.max(self.span.from),
+                to: own.to.min(self.span.to),
+            };
+            numbers.retain(|number| moment(*number) != last);
+            numbers.extend(store::numbers(
+                conn,
+                &self.folded,
+                Spelling::Folded,
+                whole,
+                newest,
+                i64::MAX,
+            )?);
+            let page = cut(self.ranked_by_date(conn, &numbers)?, start);
+            if is_full(&page) {
+                return Ok((page, total));
+            }
+            if start.backwards {
+                span.from = own.to + 1;
+            } else {
+                span.to = own.from - 1;
+            }
         }
-        let ranked = hits
-            .iter()
-            .filter_map(|hit| Ranked::new(hit, hit.row_id, exact.contains(&hit.row_id)))
-            .collect();
-        Ok((ranked, total))
+    }
+
+    fn ranked_by_date(&self, conn: &mut Conn, numbers: &[i64]) -> Result<Vec<Ranked>> {
+        let exact = store::among(conn, &self.exact, Spelling::Exact, numbers)?;
+        let hits = store::hits_of(conn, numbers, Spelling::Folded)?;
+        let one = |hit: &store::Hit| Ranked::new(hit, moment(hit.row_id), exact.contains(&hit.row_id));
+        Ok(hits.iter().filter_map(one).collect())
     }
 }
 
 impl Ranked {
+    fn place(&self) -> Rank {
+        (self.score, self.moment, self.article_id.as_str().to_owned())
+    }
+
     fn new(hit: &store::Hit, score: i64, is_exact: bool) -> Option<Self> {
         Some(Self {
             score,
-            row_id: hit.row_id,
+            moment: moment(hit.row_id),
             article_id: Id::parse(&hit.article_id)?,
             matched_as: if is_exact { MatchedAs::Exact } else { MatchedAs::Folded },
         })
@@ -265,7 +323,8 @@ fn results(conn: &mut Conn, app: &App, terms: &[Term], found: Vec<Ranked>) -> Re
             MatchedAs::Folded => Spelling::Folded,
         };
         let highlights = highlights(&article, docs.get(&article.id), terms, spelling)?;
-        Ok(SearchResult::new(article, highlights, matched_as))
+        let found = Found { highlights, matched_as };
+        Ok(SearchResult { article, found })
     };
     list.into_iter().map(result).collect()
 }

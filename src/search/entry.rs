@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::store::Span;
 use super::wanted::{GAP, featured_mark, id_mark, language_mark, source_mark};
 use super::words::{line, words};
 use crate::articles::publication::{Card, Doc};
@@ -14,7 +15,7 @@ const MOST_WORDS: usize = 16_000;
 const MOST_BYTES: usize = 400_000;
 /// Places of one word that are indexed; PostgreSQL keeps no more.
 const MOST_PLACES: usize = 250;
-/// Bits of a number that tell stories of one millisecond apart.
+/// Bits of a number that tell stories of one millisecond apart; they say nothing about their order.
 const SLOT_BITS: u32 = 20;
 
 /// A live story, as the index has it.
@@ -42,6 +43,20 @@ pub struct Entry {
 pub fn first_number(time: Time) -> i64 {
     // Within the years 1716 to 2223; what lies outside shares their ends.
     time.ms().clamp(-8_000_000_000_000, 8_000_000_000_000) << SLOT_BITS
+}
+
+/// The millisecond of a number.
+pub fn moment(number: i64) -> i64 {
+    number >> SLOT_BITS
+}
+
+/// The numbers of a millisecond.
+pub fn numbers_of(moment: i64) -> Span {
+    let from = moment << SLOT_BITS;
+    Span {
+        from,
+        to: from + (1 << SLOT_BITS) - 1,
+    }
 }
 
 fn number(published: Time, id: &Id) -> i64 {
