@@ -56,6 +56,7 @@ impl Program {
             ("MEDIA_URL", format!("file://{}", media.display())),
             ("JWT_SECRET", SECRET.into()),
             ("RATE_LIMITS", "off".into()),
+            ("TRUSTED_PROXIES", "127.0.0.1".into()),
         ])
     }
 }

@@ -115,7 +115,14 @@ pub fn beacons(slugs: &[String], count: usize) -> impl Fn(usize) -> Vec<Bytes> +
 pub fn beacon(slug: &str, reader: usize) -> Bytes {
     let browser = format!("Mozilla/5.0 (X11; Linux x86_64; rv:140.{reader}) Gecko/20100101 Firefox/140.{reader}");
     let target = format!("/delivery/v1/articles/{slug}/views");
-    request("POST", &target, &[("User-Agent", &browser)])
+    // One address is only so many readers of a story; behind a proxy each has its own.
+    let [_, a, b, c] = (reader as u32).to_be_bytes();
+    let address = format!("10.{a}.{b}.{c}");
+    request(
+        "POST",
+        &target,
+        &[("User-Agent", &browser), ("X-Forwarded-For", &address)],
+    )
 }
 
 /// Waits until the views that were counted are in the list of the most viewed, where there is one.
