@@ -16,6 +16,7 @@ use crate::known::Known;
 use crate::limits::Limits;
 use crate::mail::Mailer;
 use crate::media::MediaStore;
+use crate::retention::clock::Watch;
 use crate::views::Views;
 use crate::webhooks::sending::Webhooks;
 
@@ -56,6 +57,8 @@ pub struct App {
     pub known: Known,
     /// How often stories are opened.
     pub views: Views,
+    /// Whether the clock may be believed when something is deleted for its age.
+    pub retention: Watch,
     /// One open stream of changes per permit.
     pub streams: Arc<Semaphore>,
     /// Turns true when the program is asked to stop, for what would go on for ever.
@@ -93,6 +96,7 @@ impl App {
             cache: Cache::new(config.cache_bytes),
             known: Known::new(Arc::clone(db.truth())),
             views: Views::new(),
+            retention: Watch::default(),
             streams: Arc::new(Semaphore::new(STREAMS)),
             stopping: watch::channel(false).0,
             db,

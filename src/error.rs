@@ -83,6 +83,7 @@ codes! {
     LastAdmin "last_admin" 409 "The last working admin has to stay.";
     NotPublishable "not_publishable" 409 "This message cannot be shown to readers.";
     FeedbackClosed "feedback_closed" 409 "This story takes no feedback.";
+    LimitReached "limit_reached" 409 "There are as many of these as there may be.";
     WebhookDisabled "webhook_disabled" 409 "The webhook is disabled.";
     IdempotencyInProgress "idempotency_in_progress" 409 "A request with this Idempotency-Key is still running.";
     Gone "gone" 410 "It was public once and has been withdrawn.";

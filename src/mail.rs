@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use lettre::message::Mailbox;
+use lettre::message::header::{HeaderName, HeaderValue};
+use lettre::message::{Mailbox, SinglePart};
 use lettre::transport::smtp::Error;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 
 use crate::config::Config;
+use crate::types::Id;
 
 /// How long one command to the mail server may take.
 const COMMAND: Duration = Duration::from_secs(20);
@@ -52,6 +54,33 @@ impl Mailer {
             transport: builder.timeout(Some(COMMAND)).build(),
             from: config.mail_from.clone(),
         }))
+    }
+
+    /// Tries a mail of plain words to one of the staff once. The id is that of its row: a mail that comes twice is known
+    /// by it.
+    pub async fn send_plain(&self, id: &Id, to: &str, subject: String, text: String) -> Sent {
+        match self.plain(id, to, subject, text) {
+            Ok(message) => self.send(message).await,
+            Err(_) => Sent::Refused("the mail could not be composed".into()),
+        }
+    }
+
+    fn plain(
+        &self,
+        id: &Id,
+        to: &str,
+        subject: String,
+        text: String,
+    ) -> Result<Message, Box<dyn std::error::Error + Send + Sync>> {
+        // RFC 3834: no holiday notice shall answer this.
+        let automatic = HeaderName::new_from_ascii_str("Auto-Submitted");
+        Ok(Message::builder()
+            .from(self.from.clone())
+            .to(Mailbox::new(None, to.parse()?))
+            .subject(subject)
+            .message_id(Some(format!("<{id}@{}>", self.from.email.domain())))
+            .raw_header(HeaderValue::new(automatic, "auto-generated".into()))
+            .singlepart(SinglePart::plain(text))?)
     }
 
     /// Tries once.

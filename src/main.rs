@@ -37,6 +37,7 @@ mod outbox;
 mod page;
 mod previews;
 mod request;
+mod retention;
 mod schedules;
 mod schema;
 mod search;

@@ -18,6 +18,7 @@ use crate::mail::Sent;
 use crate::schema::outbox;
 use crate::share;
 use crate::types::Id;
+use crate::webhooks::mail as webhooks;
 
 /// How often an instance looks for what others queued or left, and for what is due again.
 const EVERY: Duration = Duration::from_secs(1);
@@ -100,7 +101,13 @@ pub async fn work<Q: Queue>(app: State) {
 /// What can be sent here: mail waits until it is set up, on an instance that has it.
 fn sendable(app: &App) -> &'static [&'static str] {
     if app.mail.is_some() {
-        &[share::KIND, review::KIND, links::RESET, links::INVITATION]
+        &[
+            share::KIND,
+            review::KIND,
+            webhooks::KIND,
+            links::RESET,
+            links::INVITATION,
+        ]
     } else {
         &[]
     }
@@ -229,6 +236,7 @@ async fn deliver(app: &State, row: &Row) -> Result<Sent> {
     match row.kind.as_str() {
         share::KIND => share::send(app, row).await,
         review::KIND => review::send(app, row).await,
+        webhooks::KIND => webhooks::send(app, row).await,
         links::RESET | links::INVITATION => links::send(app, row).await,
         _ => Ok(Sent::Later("this version does not know the kind".into())),
     }

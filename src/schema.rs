@@ -481,6 +481,7 @@ diesel::table! {
         editor_id -> Text,
         failed_ms -> Nullable<BigInt>,
         problem -> Nullable<Text>,
+        asked_by -> Nullable<Text>,
     }
 }
 

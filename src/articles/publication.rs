@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::input::{PublishInput, UnpublishInput};
-use super::store::{ArticleRow, check_turn, claim, lock, save, save_telling, snapshot};
+use super::store::{ArticleRow, check_turn, claim, save, save_telling, snapshot};
 use super::{CaptionRole, PublicState, Seo, Snapshot, Source, reading_minutes, revisions};
 use crate::audit::Actor;
 use crate::auth::scopes::Scope;
@@ -193,13 +193,20 @@ pub fn check_past(input: &PublishInput, now: Time) -> Result<()> {
     Ok(())
 }
 
-/// Publishes the working copy as it is, or pins it for the time that was asked for.
-pub fn publish(tx: &mut Tx<'_>, caller: &Caller, id: &Id, guard: &Guard, input: &PublishInput) -> Result<ArticleRow> {
+/// Publishes the working copy of a locked article as it is, or pins it for the time that was asked for. `asked_by` had
+/// asked for its review, and is remembered with a plan.
+pub fn publish(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    mut row: ArticleRow,
+    guard: &Guard,
+    input: &PublishInput,
+    asked_by: Option<&Id>,
+) -> Result<ArticleRow> {
     caller.needs(Scope::ArticlesPublish)?;
     if let Some(at) = input.publish_at {
-        return schedules::store::schedule(tx, caller, id, guard, input, at);
+        return schedules::store::schedule(tx, caller, row, guard, input, at, asked_by);
     }
-    let mut row = lock(tx, caller, id)?;
     check_past(input, tx.now)?;
     schedules::check(input, row.unpublish_at, clock(tx.conn)?)?;
     check_turn(tx, caller, &row, guard)?;

@@ -8,9 +8,6 @@ use actix_web::{HttpRequest, post};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use diesel::prelude::*;
-use lettre::Message;
-use lettre::message::header::{HeaderName, HeaderValue};
-use lettre::message::{Mailbox, SinglePart};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
@@ -24,7 +21,7 @@ use crate::audit::{self, Actor};
 use crate::db::{Conn, Tx, Value, insert_once};
 use crate::error::{Code, Problem, Result};
 use crate::idempotency::{Answer, IdempotencyKey, write_once};
-use crate::mail::{Mailer, Sent};
+use crate::mail::Sent;
 use crate::outbox::{self, Row};
 use crate::request::{Body, IdempotencyParam, PathId, RequestId, client_address, hash};
 use crate::schema::{editors as accounts, one_time_tokens};
@@ -246,10 +243,8 @@ pub async fn send(app: &State, row: &Row) -> Result<Sent> {
     let Some(letter) = letter else {
         return Ok(Sent::Accepted);
     };
-    let Ok(message) = message(mailer, &app.config.admin_url, &letter, row) else {
-        return Ok(Sent::Refused("the mail could not be composed".into()));
-    };
-    Ok(mailer.send(message).await)
+    let (subject, text) = words(&app.config.admin_url, &letter, row.kind == RESET);
+    Ok(mailer.send_plain(&row.id, &letter.to, subject, text).await)
 }
 
 fn letter(tx: &mut Tx<'_>, wanted: &Wanted, token: &str) -> Result<Option<Letter>> {
@@ -295,24 +290,6 @@ fn keep(tx: &mut Tx<'_>, kind: &str, account: &Account, token: &str, expires: Ti
         .set(one_time_tokens::expires_ms.eq(expires))
         .execute(tx.conn)?;
     Ok(())
-}
-
-fn message(
-    mailer: &Mailer,
-    admin_url: &str,
-    letter: &Letter,
-    row: &Row,
-) -> Result<Message, Box<dyn std::error::Error + Send + Sync>> {
-    let (subject, text) = words(admin_url, letter, row.kind == RESET);
-    // RFC 3834: no holiday notice shall answer this.
-    let automatic = HeaderName::new_from_ascii_str("Auto-Submitted");
-    Ok(Message::builder()
-        .from(mailer.from.clone())
-        .to(Mailbox::new(None, letter.to.parse()?))
-        .subject(subject)
-        .message_id(Some(format!("<{}@{}>", row.id, mailer.from.email.domain())))
-        .raw_header(HeaderValue::new(automatic, "auto-generated".into()))
-        .singlepart(SinglePart::plain(text))?)
 }
 
 /// Subject and text.

@@ -340,7 +340,8 @@ async fn keep_story(
                 published_at: Some(published_at),
                 ..PublishInput::default()
             };
-            publication::publish(tx, &caller, &row.id, &Guard::any(), &input)?;
+            let row = store::lock(tx, &caller, &row.id)?;
+            publication::publish(tx, &caller, row, &Guard::any(), &input, None)?;
         }
         Ok(row.id)
     };

@@ -432,12 +432,12 @@ struct Remains {
 
 /// Removes the details of senders whose time is over, `piece` at most; gives how many it found. A name stays where
 /// readers see it with the message.
-pub async fn forget_senders(app: &State, piece: i64) -> Result<i64> {
+pub async fn forget_senders(app: &State, now: Time, piece: i64) -> Result<i64> {
     let due: Vec<Row> = app
         .db
         .read(move |conn| {
             let due = feedback::table
-                .filter(feedback::expire_ms.le(Time::now().ms()))
+                .filter(feedback::expire_ms.le(now.ms()))
                 .order(feedback::expire_ms.asc())
                 .limit(piece);
             Ok(due.load(conn)?)

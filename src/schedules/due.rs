@@ -9,6 +9,7 @@ use super::{ScheduleAction, ScheduleProblem};
 use crate::articles::Snapshot;
 use crate::articles::input::PublishInput;
 use crate::articles::publication::{begin, complete, withdraw};
+use crate::articles::review::store::{By, asked_by, tell_failed, tell_on_time};
 use crate::articles::store::{ArticleRow, check_references, hold, record, save_telling, snapshot, write_row};
 use crate::audit::Actor;
 use crate::auth::Role;
@@ -26,6 +27,7 @@ struct Plan {
     revision: Option<i64>,
     as_new: bool,
     editor_id: Id,
+    asked_by: Option<Id>,
 }
 
 impl Plan {
@@ -53,6 +55,7 @@ fn take(tx: &mut Tx<'_>, id: &Id, now: Time) -> Result<Vec<Plan>> {
             schedules::revision,
             schedules::as_new,
             schedules::editor_id,
+            schedules::asked_by,
         ))
         .load(tx.conn)?)
 }
@@ -69,8 +72,8 @@ fn claim(tx: &mut Tx<'_>, id: &Id, by: &Id) -> Result<ArticleRow> {
         .get_result(tx.conn)?)
 }
 
-/// Carries out what is due for an article at a time; the names of what was done.
-pub fn carry_out(tx: &mut Tx<'_>, id: &Id, now: Time) -> Result<Vec<&'static str>> {
+/// Carries out what is due for an article at a time; the names of what was done. With `mails` those concerned are told.
+pub fn carry_out(tx: &mut Tx<'_>, id: &Id, now: Time, mails: bool) -> Result<Vec<&'static str>> {
     tx.now = now;
     let plans = take(tx, id, now)?;
     let ends = plans.iter().any(|plan| plan.action() == ScheduleAction::Unpublish);
@@ -84,10 +87,10 @@ pub fn carry_out(tx: &mut Tx<'_>, id: &Id, now: Time) -> Result<Vec<&'static str
                     code: "missed".into(),
                     detail: detail.into(),
                 };
-                park_plan(tx, &mut row, plan, &problem)?;
+                park_plan(tx, &mut row, plan, &problem, mails)?;
                 "schedule_failed"
             }
-            ScheduleAction::Publish => publish(tx, &mut row, plan)?,
+            ScheduleAction::Publish => publish(tx, &mut row, plan, mails)?,
             ScheduleAction::Unpublish => unpublish(tx, &mut row, plan)?,
         });
     }
@@ -167,7 +170,7 @@ fn pinned(conn: &mut Conn, article: &Id, plan: &Plan) -> Result<(i64, Snapshot, 
     Ok((number, serde_json::from_str(&stored).map_err(Problem::internal)?, hash))
 }
 
-fn publish(tx: &mut Tx<'_>, row: &mut ArticleRow, plan: &Plan) -> Result<&'static str> {
+fn publish(tx: &mut Tx<'_>, row: &mut ArticleRow, plan: &Plan, mails: bool) -> Result<&'static str> {
     check_rights(tx.conn, &plan.editor_id)?;
     row.facts()?.allow("publish")?;
     let (number, pinned, hash) = pinned(tx.conn, &row.id, plan)?;
@@ -179,10 +182,17 @@ fn publish(tx: &mut Tx<'_>, row: &mut ArticleRow, plan: &Plan) -> Result<&'stati
         ..PublishInput::default()
     };
     let review = row.review.clone();
+    let as_it_is = row.content_hash == hash;
+    // Review of just this may also have been asked for after it was planned.
+    let asked = match as_it_is {
+        true => asked_by(tx.conn, row)?,
+        false => plan.asked_by.clone(),
+    };
     let terms = begin(tx, row, &pinned, &hash, &input)?;
     row.publish_at = None;
     let (actor, told) = actor(tx.conn, plan)?;
-    let published = if row.content_hash == hash {
+    let name = told["scheduled_by"]["name"].as_str().unwrap_or_default().to_owned();
+    let published = if as_it_is {
         save_telling(tx, &actor, row, &pinned, "publish", None, told)?;
         row.revision
     } else {
@@ -195,6 +205,13 @@ fn publish(tx: &mut Tx<'_>, row: &mut ArticleRow, plan: &Plan) -> Result<&'stati
     };
     complete(tx, row, &pinned, published, terms)?;
     drop_plan(tx.conn, &row.id, ScheduleAction::Publish)?;
+    if mails {
+        let planner = By {
+            id: Some(&plan.editor_id),
+            name: &name,
+        };
+        tell_on_time(tx, row, planner, asked)?;
+    }
     Ok("publish")
 }
 
@@ -214,16 +231,16 @@ fn unpublish(tx: &mut Tx<'_>, row: &mut ArticleRow, plan: &Plan) -> Result<&'sta
 }
 
 /// Parks what is due for an article first: it failed, and is not tried again.
-pub fn park(tx: &mut Tx<'_>, id: &Id, now: Time, problem: &ScheduleProblem) -> Result<()> {
+pub fn park(tx: &mut Tx<'_>, id: &Id, now: Time, problem: &ScheduleProblem, mails: bool) -> Result<()> {
     tx.now = now;
     if let Some(plan) = take(tx, id, now)?.first() {
         let mut row = claim(tx, id, &plan.editor_id)?;
-        park_plan(tx, &mut row, plan, problem)?;
+        park_plan(tx, &mut row, plan, problem, mails)?;
     }
     Ok(())
 }
 
-fn park_plan(tx: &mut Tx<'_>, row: &mut ArticleRow, plan: &Plan, problem: &ScheduleProblem) -> Result<()> {
+fn park_plan(tx: &mut Tx<'_>, row: &mut ArticleRow, plan: &Plan, problem: &ScheduleProblem, mails: bool) -> Result<()> {
     match plan.action() {
         ScheduleAction::Publish => {
             row.publish_at = None;
@@ -239,5 +256,9 @@ fn park_plan(tx: &mut Tx<'_>, row: &mut ArticleRow, plan: &Plan, problem: &Sched
     let (actor, mut told) = actor(tx.conn, plan)?;
     told["action"] = json!(plan.action);
     told["problem"] = json!(problem);
-    record(tx, &actor, row, "schedule_failed", told)
+    record(tx, &actor, row, "schedule_failed", told)?;
+    if mails {
+        tell_failed(tx, row, &plan.editor_id, plan.action(), &problem.detail)?;
+    }
+    Ok(())
 }

@@ -75,8 +75,8 @@ async fn look(app: &State, steady: &mut Option<Steady>) -> Result<()> {
 }
 
 async fn carry_out(app: &State, id: Id, now: Time) {
-    let article = id.clone();
-    match app.db.write(move |tx| due::carry_out(tx, &article, now)).await {
+    let (article, mails) = (id.clone(), app.mail.is_some());
+    match app.db.write(move |tx| due::carry_out(tx, &article, now, mails)).await {
         Ok(done) if done.is_empty() => {}
         Ok(done) => tracing::info!(%id, ?done, "carried out what was scheduled"),
         Err(problem) if is_passing(&problem) => {
@@ -86,12 +86,13 @@ async fn carry_out(app: &State, id: Id, now: Time) {
             tracing::error!(%id, cause = %problem, "what was scheduled cannot be done");
             let told = ScheduleProblem::from(&problem);
             let article = id.clone();
-            let parked = app.db.write(move |tx| due::park(tx, &article, now, &told)).await;
+            let parked = app.db.write(move |tx| due::park(tx, &article, now, &told, mails)).await;
             if let Err(problem) = parked {
                 tracing::error!(%id, cause = %problem, "and that could not be kept; it is tried again");
             }
         }
     }
+    app.outbox.notify_one();
 }
 
 /// Whether the database cannot take it just now: that says nothing about the plan.

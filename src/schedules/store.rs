@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{ScheduleAction, ScheduleFailure, check};
 use crate::articles::input::PublishInput;
 use crate::articles::revisions::store::keep;
-use crate::articles::store::{ArticleRow, check_turn, claim, lock, save_telling, snapshot};
+use crate::articles::store::{ArticleRow, check_turn, claim, save_telling, snapshot};
 use crate::audit::Actor;
 use crate::auth::Caller;
 use crate::conditional::Guard;
@@ -18,16 +18,17 @@ use crate::holds;
 use crate::schema::{schedules, slugs};
 use crate::types::{Id, Time};
 
-/// Pins the article as it is now for a time to come.
+/// Pins a locked article as it is now for a time to come. `asked_by` had asked for its review.
 pub fn schedule(
     tx: &mut Tx<'_>,
     caller: &Caller,
-    id: &Id,
+    mut row: ArticleRow,
     guard: &Guard,
     input: &PublishInput,
     at: Time,
+    asked_by: Option<&Id>,
 ) -> Result<ArticleRow> {
-    let mut row = lock(tx, caller, id)?;
+    let id = &row.id.clone();
     check(input, row.unpublish_at, clock(tx.conn)?)?;
     check_turn(tx, caller, &row, guard)?;
     row.facts()?.allow("publish")?;
@@ -47,11 +48,22 @@ pub fn schedule(
             schedules::slug.eq(&row.slug),
             schedules::as_new.eq(input.as_new == Some(true)),
             schedules::editor_id.eq(&caller.id),
+            schedules::asked_by.eq(asked_by),
         ))
         .execute(tx.conn)?;
     holds::put(tx, id, id, &snapshot, holds::FOREVER)?;
     keep(tx, id, row.revision)?;
     Ok(row)
+}
+
+/// Who had asked for the review of what is planned, or was planned and could not be done.
+pub fn asked_by(conn: &mut Conn, article: &Id) -> Result<Option<Id>> {
+    let asked: Option<Option<Id>> = schedules::table
+        .find((article, ScheduleAction::Publish.as_str()))
+        .select(schedules::asked_by)
+        .first(conn)
+        .optional()?;
+    Ok(asked.flatten())
 }
 
 /// The times of an article, with more, for the audit line.

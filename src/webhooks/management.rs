@@ -180,7 +180,10 @@ async fn list_webhooks(
 #[utoipa::path(
     tag = "webhooks",
     request_body = WebhookCreate,
-    responses((status = 201, description = "The new webhook, with its secret.", body = WebhookSecretRecord))
+    responses(
+        (status = 201, description = "The new webhook, with its secret.", body = WebhookSecretRecord),
+        (status = 409, description = "There are as many webhooks as there may be: 50."),
+    )
 )]
 #[post("/webhooks")]
 async fn create_webhook(app: State, caller: Caller, body: Body) -> Result<Answer> {

@@ -6,6 +6,7 @@
 pub mod deliveries;
 pub mod guard;
 pub mod input;
+pub mod mail;
 pub mod management;
 pub mod queueing;
 pub mod sending;
@@ -37,6 +38,9 @@ pub const EVENTS: &[&str] = &[
 
 /// The type of the event that is sent on demand; every webhook takes it.
 pub const TEST: &str = "webhook.test";
+
+/// Webhooks that there may be. Each is looked at for every change.
+pub const MOST: i64 = 50;
 
 /// A receiver that has failed for so long without one success is not called any more, in seconds.
 pub const FAILING_SECONDS: i64 = 5 * 24 * 3600;

@@ -122,8 +122,12 @@ async fn try_and_keep(app: &State, row: Row) -> Result<()> {
     };
     let outcome = send(app, &row, &webhook.url, &secrets).await;
     log(&row, &outcome);
-    let schedule = app.config.webhook_retry_seconds.clone();
-    app.db.write(move |tx| keep(tx, &row, &outcome, &schedule)).await
+    let (schedule, mails) = (app.config.webhook_retry_seconds.clone(), app.mail.is_some());
+    let keeping = app.db.write(move |tx| keep(tx, &row, &outcome, &schedule, mails));
+    if keeping.await? {
+        app.outbox.notify_one();
+    }
+    Ok(())
 }
 
 fn log(row: &Row, outcome: &Outcome) {
@@ -152,8 +156,8 @@ impl Outcome {
     }
 }
 
-/// Keeps a try, and what comes next: the end, or a wait.
-fn keep(tx: &mut Tx<'_>, row: &Row, outcome: &Outcome, schedule: &[u32]) -> Result<()> {
+/// Keeps a try, and what comes next: the end, or a wait. True when the webhook was given up.
+fn keep(tx: &mut Tx<'_>, row: &Row, outcome: &Outcome, schedule: &[u32], mails: bool) -> Result<bool> {
     deliveries::keep_attempt(tx, row, &outcome.attempt)?;
     let next = if outcome.delivered() {
         Err(DeliveryState::Delivered)
@@ -168,10 +172,10 @@ fn keep(tx: &mut Tx<'_>, row: &Row, outcome: &Outcome, schedule: &[u32]) -> Resu
         false => store::note_failure(tx, &row.webhook_id, outcome.gone())?,
     };
     deliveries::settle(tx, row, next)?;
-    match end {
-        Some(end) => store::give_up(tx, &row.webhook_id, &end),
-        None => Ok(()),
+    if let Some(end) = &end {
+        store::give_up(tx, &row.webhook_id, end, mails)?;
     }
+    Ok(end.is_some())
 }
 
 async fn send(app: &State, row: &Row, url: &str, secrets: &[Secret]) -> Outcome {

@@ -4,12 +4,12 @@ use diesel::prelude::*;
 use serde_json::{Value, json};
 
 use super::signature::Secret;
-use super::{DeliveryState, DisabledReason, Filter, WebhookRecord};
+use super::{DeliveryState, DisabledReason, Filter, MOST, WebhookRecord, mail};
 use crate::audit::{self, Actor};
 use crate::changes;
 use crate::conditional::Guard;
-use crate::db::{Conn, Tx};
-use crate::error::{Problem, Result};
+use crate::db::{self, Conn, Tx};
+use crate::error::{Code, Problem, Result};
 use crate::keyset;
 use crate::page::{Key, PageInfo, Start};
 use crate::schema::{sections, webhook_deliveries, webhook_secrets, webhooks};
@@ -127,12 +127,17 @@ pub fn enabled(conn: &mut Conn) -> Result<Vec<Row>> {
     Ok(webhooks::table.filter(webhooks::disabled.eq(false)).load(conn)?)
 }
 
+/// The machine of an address.
+pub fn origin(url: &str) -> String {
+    let origin = url::Url::parse(url).map(|url| url.origin().ascii_serialization());
+    origin.unwrap_or_default()
+}
+
 /// What the audit trail may hold of a webhook: of its address no more than the machine, since the rest may be a secret.
 fn audited(settings: &Settings) -> Value {
-    let origin = url::Url::parse(&settings.url).map(|url| url.origin().ascii_serialization());
     json!({
         "name": settings.name,
-        "origin": origin.unwrap_or_default(),
+        "origin": origin(&settings.url),
         "events": settings.filter.events,
         "languages": settings.filter.languages,
         "section_ids": settings.filter.section_ids,
@@ -165,9 +170,21 @@ fn check_sections(conn: &mut Conn, ids: &[Id]) -> Result<()> {
     }
 }
 
+/// 409 when there are as many as there may be. Two that are made at once are counted one after the other.
+fn check_room(conn: &mut Conn) -> Result<()> {
+    db::lock(conn, "webhooks")?;
+    let count: i64 = webhooks::table.count().get_result(conn)?;
+    if count < MOST {
+        return Ok(());
+    }
+    let detail = format!("There are {count} webhooks, which is the most: delete one that is not needed any more.");
+    Err(Problem::new(Code::LimitReached, detail))
+}
+
 /// Makes a webhook; it is told what changes from now on.
 pub fn create(tx: &mut Tx<'_>, actor: &Actor, new: &Settings, secret: &Secret) -> Result<WebhookRecord> {
     check_sections(tx.conn, &new.filter.section_ids)?;
+    check_room(tx.conn)?;
     let id = Id::new();
     let reason = new.disabled.then_some(DisabledReason::ByHand.as_str());
     diesel::insert_into(webhooks::table)
@@ -381,11 +398,15 @@ pub fn note_failure(tx: &mut Tx<'_>, id: &Id, gone: bool) -> Result<Option<End>>
     Ok(Some(End { reason, failing_since }))
 }
 
-/// Disables a webhook that is to be given up.
-pub fn give_up(tx: &mut Tx<'_>, id: &Id, end: &End) -> Result<()> {
+/// Disables a webhook that is to be given up; with `mails` the admins are told.
+pub fn give_up(tx: &mut Tx<'_>, id: &Id, end: &End, mails: bool) -> Result<()> {
     disable(tx, id, end.reason)?;
     let data = json!({ "reason": end.reason, "failing_since": end.failing_since });
-    audit::record(tx, &Actor::system("webhooks"), "webhook.disable", "webhook", id, data)
+    audit::record(tx, &Actor::system("webhooks"), "webhook.disable", "webhook", id, data)?;
+    match mails {
+        true => mail::tell(tx, id),
+        false => Ok(()),
+    }
 }
 
 /// Asks for every change after a number to be queued again, up to the newest.
@@ -421,7 +442,7 @@ pub fn refuse_disabled(row: &Row) -> Result<()> {
     match row.disabled {
         false => Ok(()),
         true => Err(Problem::new(
-            crate::error::Code::WebhookDisabled,
+            Code::WebhookDisabled,
             "Enable the webhook first: nothing is sent while it is disabled.",
         )),
     }

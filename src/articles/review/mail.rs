@@ -1,21 +1,21 @@
-//! The mails of a review: fixed words in two languages, as plain text. Where there is no mail none is queued.
+//! The mails about an article, of its review and its set times: fixed words in two languages, as plain text. Where there
+//! is no mail none is queued.
 
 use diesel::prelude::*;
-use lettre::Message;
-use lettre::message::Mailbox;
-use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 
 use crate::app::State;
 use crate::articles::compose::article_url;
+use crate::articles::publication::Card;
 use crate::articles::store::ArticleRow;
 use crate::auth::Role;
 use crate::config::Config;
 use crate::db::Conn;
 use crate::error::{Problem, Result};
-use crate::mail::{Mailer, Sent};
+use crate::mail::Sent;
 use crate::outbox::Row;
-use crate::schema::{articles, editors, publications, sections};
+use crate::schedules::ScheduleAction;
+use crate::schema::{articles, editors, publications, schedules, sections};
 use crate::site;
 use crate::types::Id;
 
@@ -32,6 +32,27 @@ pub enum Event {
     Rejected,
     /// It was published.
     Published,
+    /// It was published at its set time.
+    PublishedOnTime,
+    /// It could not be published at its set time.
+    PublicationFailed,
+    /// It could not be withdrawn at its set time.
+    WithdrawalFailed,
+}
+
+impl Event {
+    /// The plan that failed.
+    fn failed(self) -> Option<ScheduleAction> {
+        match self {
+            Self::PublicationFailed => Some(ScheduleAction::Publish),
+            Self::WithdrawalFailed => Some(ScheduleAction::Unpublish),
+            _ => None,
+        }
+    }
+
+    fn is_published(self) -> bool {
+        matches!(self, Self::Published | Self::PublishedOnTime)
+    }
 }
 
 /// What the outbox keeps until the mail is sent: one recipient. The address is looked up when it is sent.
@@ -43,9 +64,9 @@ pub struct Notice {
     pub article_id: Id,
     /// Whom it concerns.
     pub recipient: Id,
-    /// Name of who did it.
+    /// Name of who did it; empty for what happened by itself.
     pub by: String,
-    /// What they said.
+    /// What they said, or what was wrong.
     pub note: Option<String>,
 }
 
@@ -70,10 +91,9 @@ pub async fn send(app: &State, row: &Row) -> Result<Sent> {
     let Some(words) = app.db.read(move |conn| words(conn, &state.config, notice)).await? else {
         return Ok(Sent::Accepted);
     };
-    match message(mailer, &words, row) {
-        Ok(message) => Ok(mailer.send(message).await),
-        Err(_) => Ok(Sent::Refused("the mail could not be composed".into())),
-    }
+    Ok(mailer
+        .send_plain(&row.id, &words.to, words.subject(), words.text())
+        .await)
 }
 
 fn words(conn: &mut Conn, config: &Config, notice: Notice) -> Result<Option<Words>> {
@@ -87,10 +107,13 @@ fn words(conn: &mut Conn, config: &Config, notice: Notice) -> Result<Option<Word
         return Ok(None);
     };
     let edits = Role::parse(&role).is_some_and(|role| role >= Role::Editor);
+    let mine = edits || row.owner_id == notice.recipient;
     let wanted = match notice.event {
         Event::Submitted => edits && row.review == "requested",
-        Event::Rejected => edits || row.owner_id == notice.recipient,
-        Event::Published => row.is_live() && (edits || row.owner_id == notice.recipient),
+        Event::Rejected => mine,
+        Event::Published | Event::PublishedOnTime => mine && row.is_live(),
+        Event::PublicationFailed => mine && still_failed(conn, &row.id, ScheduleAction::Publish)?,
+        Event::WithdrawalFailed => mine && still_failed(conn, &row.id, ScheduleAction::Unpublish)?,
     };
     if !wanted || row.trashed.is_some() {
         return Ok(None);
@@ -98,29 +121,48 @@ fn words(conn: &mut Conn, config: &Config, notice: Notice) -> Result<Option<Word
     let site = site::current(conn)?;
     let known = site.languages.iter().find(|tag| matches!(tag.as_str(), "vi" | "en"));
     let vietnamese = known.is_some_and(|tag| tag == "vi");
-    let url = match notice.event {
-        Event::Published => public_url(conn, config, &row.id)?,
-        _ => None,
+    let public = match notice.event.is_published() {
+        true => public(conn, config, &row.id)?,
+        false => None,
+    };
+    let (title, url) = match public {
+        Some((title, url)) => (title, Some(url)),
+        None => (row.title.clone(), None),
     };
     Ok(Some(Words {
         to,
         vietnamese,
         site: site.name,
-        title: row.title.clone(),
+        title,
         live: row.is_live(),
         url,
         notice,
     }))
 }
 
-/// Where readers find it.
-fn public_url(conn: &mut Conn, config: &Config, id: &Id) -> Result<Option<String>> {
-    let found: Option<(String, String, Option<Id>)> = publications::table
+/// Whether a plan failed and nobody has done anything about it since.
+fn still_failed(conn: &mut Conn, id: &Id, action: ScheduleAction) -> Result<bool> {
+    let failed: i64 = schedules::table
+        .find((id, action.as_str()))
+        .filter(schedules::failed_ms.is_not_null())
+        .count()
+        .get_result(conn)?;
+    Ok(failed > 0)
+}
+
+/// What readers see it as, and where: the working copy may have moved on.
+fn public(conn: &mut Conn, config: &Config, id: &Id) -> Result<Option<(String, String)>> {
+    let found: Option<(String, String, Option<Id>, String)> = publications::table
         .find(id)
-        .select((publications::slug, publications::language, publications::section_id))
+        .select((
+            publications::slug,
+            publications::language,
+            publications::section_id,
+            publications::card,
+        ))
         .first(conn)
         .optional()?;
-    let Some((slug, language, section)) = found else {
+    let Some((slug, language, section, card)) = found else {
         return Ok(None);
     };
     let section: Option<String> = match section {
@@ -131,21 +173,11 @@ fn public_url(conn: &mut Conn, config: &Config, id: &Id) -> Result<Option<String
             .optional()?,
         None => None,
     };
-    Ok(Some(article_url(config, section.as_deref(), &slug, id, &language)))
-}
-
-fn message(mailer: &Mailer, words: &Words, row: &Row) -> Result<Message, Box<dyn std::error::Error + Send + Sync>> {
-    // RFC 3834: no holiday notice shall answer this.
-    let automatic = HeaderName::new_from_ascii_str("Auto-Submitted");
-    let message = Message::builder()
-        .from(mailer.from.clone())
-        .to(Mailbox::new(None, words.to.parse()?))
-        .subject(words.subject())
-        .message_id(Some(format!("<{}@{}>", row.id, mailer.from.email.domain())))
-        .raw_header(HeaderValue::new(automatic, "auto-generated".into()))
-        .header(ContentType::TEXT_PLAIN)
-        .body(words.text())?;
-    Ok(message)
+    let card: Card = serde_json::from_str(&card).map_err(Problem::internal)?;
+    Ok(Some((
+        card.title,
+        article_url(config, section.as_deref(), &slug, id, &language),
+    )))
 }
 
 impl Words {
@@ -157,7 +189,9 @@ impl Words {
         let what = match self.notice.event {
             Event::Submitted => self.pick("Chờ duyệt", "To review"),
             Event::Rejected => self.pick("Cần sửa", "Sent back"),
-            Event::Published => self.pick("Đã đăng", "Published"),
+            Event::Published | Event::PublishedOnTime => self.pick("Đã đăng", "Published"),
+            Event::PublicationFailed => self.pick("Không đăng được theo lịch", "Not published on time"),
+            Event::WithdrawalFailed => self.pick("Không gỡ được theo lịch", "Not withdrawn on time"),
         };
         format!("[{}] {what}: {}", self.site, self.title)
     }
@@ -169,10 +203,26 @@ impl Words {
             (Event::Rejected, false) => self.pick("trả lại bài", "sent back"),
             (Event::Rejected, true) => self.pick("trả lại bản sửa của bài", "sent back the edits of"),
             (Event::Published, _) => self.pick("đã đăng bài", "published"),
+            (Event::PublishedOnTime, _) => self.pick(
+                "đã hẹn giờ đăng, và bài đã lên trang",
+                "planned it, and now it is published",
+            ),
+            (Event::PublicationFailed, _) => {
+                self.pick("Bài đã hẹn giờ mà không đăng được", "Planned and not published")
+            }
+            (Event::WithdrawalFailed, _) => self.pick(
+                "Bài đã hẹn giờ mà không gỡ được",
+                "Planned to be withdrawn, and still public",
+            ),
         };
-        let mut parts = vec![format!("{} {what}:\n{}", self.notice.by, self.title)];
+        let opening = format!("{} {what}:\n{}", self.notice.by, self.title);
+        let mut parts = vec![opening.trim_start().to_owned()];
         if let Some(note) = &self.notice.note {
-            parts.push(format!("{}\n{note}", self.pick("Lời nhắn:", "The note:")));
+            let about = match self.notice.event.failed() {
+                None => self.pick("Lời nhắn:", "The note:"),
+                Some(_) => self.pick("Lý do:", "The reason:"),
+            };
+            parts.push(format!("{about}\n{note}"));
         }
         parts.extend(self.url.clone());
         parts.push(format!(
@@ -197,6 +247,9 @@ mod tests {
             (Event::Rejected, false),
             (Event::Rejected, true),
             (Event::Published, true),
+            (Event::PublishedOnTime, true),
+            (Event::PublicationFailed, false),
+            (Event::WithdrawalFailed, true),
         ] {
             for vietnamese in [true, false] {
                 let words = Words {
@@ -204,7 +257,7 @@ mod tests {
                         event,
                         article_id: Id::nil(),
                         recipient: Id::nil(),
-                        by: "An".into(),
+                        by: event.failed().map_or("An", |_| "").into(),
                         note: Some("Hai\ndòng".into()),
                     },
                     to: "b@example.vn".into(),
@@ -216,7 +269,9 @@ mod tests {
                 };
                 let text = words.text();
                 assert!(
-                    text.starts_with("An ") && text.contains(":\nLũ\n") && text.contains("\nHai\ndòng\n"),
+                    text.starts_with("An ") == event.failed().is_none()
+                        && text.contains(":\nLũ\n")
+                        && text.contains("\nHai\ndòng\n"),
                     "{text}"
                 );
                 assert!(words.subject().starts_with("[Tin] ") && words.subject().ends_with(": Lũ"));

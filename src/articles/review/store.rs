@@ -6,14 +6,15 @@ use super::check_may_submit;
 use super::mail::{Event, KIND, Notice};
 use crate::articles::input::PublishInput;
 use crate::articles::publication;
-use crate::articles::store::{ArticleRow, claim, save, snapshot};
+use crate::articles::store::{ArticleRow, claim, lock, save, snapshot};
 use crate::audit::Actor;
 use crate::auth::{Caller, Role};
 use crate::conditional::Guard;
 use crate::db::{Conn, Tx};
 use crate::error::{Problem, Result};
 use crate::outbox;
-use crate::schema::{articles, editors, revisions};
+use crate::schedules::{self, ScheduleAction};
+use crate::schema::{editors, revisions};
 use crate::types::Id;
 
 /// Editors that one submission is told to; a larger newsroom looks at its list.
@@ -35,7 +36,7 @@ pub fn submit(
     step(tx, caller, &mut row, "submit", note)?;
     if mails {
         let recipients = reviewers(tx.conn, &caller.id)?;
-        tell(tx, caller, &row, Event::Submitted, note, recipients)?;
+        tell(tx, By::caller(caller), &row, Event::Submitted, note, recipients)?;
     }
     Ok(row)
 }
@@ -47,8 +48,15 @@ pub fn reject(tx: &mut Tx<'_>, caller: &Caller, id: &Id, guard: &Guard, note: &s
     row.review = "none".to_owned();
     step(tx, caller, &mut row, "reject", Some(note))?;
     if mails {
-        let recipients = authors_of(tx.conn, &row)?;
-        tell(tx, caller, &row, Event::Rejected, Some(note), recipients)?;
+        let asked = submitter(tx.conn, &row.id)?;
+        tell(
+            tx,
+            By::caller(caller),
+            &row,
+            Event::Rejected,
+            Some(note),
+            waiting(&row, asked),
+        )?;
     }
     Ok(row)
 }
@@ -62,15 +70,58 @@ pub fn publish(
     input: &PublishInput,
     mails: bool,
 ) -> Result<ArticleRow> {
-    let asked = mails && is_asked(tx.conn, id)?;
-    let row = publication::publish(tx, caller, id, guard, input)?;
+    // Under the article's lock: a submission at the same moment comes before this or after it, and is not missed.
+    let row = lock(tx, caller, id)?;
+    let asked = asked_by(tx.conn, &row)?;
+    let row = publication::publish(tx, caller, row, guard, input, asked.as_ref())?;
     // What is only planned is not told as done.
-    let done = row.is_live() && row.published_hash.as_ref() == Some(&row.content_hash);
-    if asked && done {
-        let recipients = authors_of(tx.conn, &row)?;
-        tell(tx, caller, &row, Event::Published, None, recipients)?;
+    if mails && asked.is_some() && input.publish_at.is_none() {
+        tell(
+            tx,
+            By::caller(caller),
+            &row,
+            Event::Published,
+            None,
+            waiting(&row, asked),
+        )?;
     }
     Ok(row)
+}
+
+/// What was planned is public: tells those who had asked for its review.
+pub fn tell_on_time(tx: &mut Tx<'_>, row: &ArticleRow, planner: By<'_>, asked: Option<Id>) -> Result<()> {
+    if asked.is_none() {
+        return Ok(());
+    }
+    tell(tx, planner, row, Event::PublishedOnTime, None, waiting(row, asked))
+}
+
+/// What was planned could not be done: tells who planned it and who waits for it, and the other editors when none of
+/// those could do anything about it.
+pub fn tell_failed(
+    tx: &mut Tx<'_>,
+    row: &ArticleRow,
+    planner: &Id,
+    action: ScheduleAction,
+    reason: &str,
+) -> Result<()> {
+    let event = match action {
+        ScheduleAction::Publish => Event::PublicationFailed,
+        ScheduleAction::Unpublish => Event::WithdrawalFailed,
+    };
+    let mut recipients = waiting(row, schedules::store::asked_by(tx.conn, &row.id)?);
+    if !recipients.contains(planner) {
+        recipients.push(planner.clone());
+    }
+    let able: i64 = editors::table
+        .filter(editors::id.eq_any(&recipients).and(editors::disabled.eq(false)))
+        .filter(editors::role.ne(Role::Writer.as_str()))
+        .count()
+        .get_result(tx.conn)?;
+    if able == 0 {
+        recipients.extend(reviewers(tx.conn, planner)?);
+    }
+    tell(tx, By::nobody(), row, event, Some(reason), recipients)
 }
 
 fn step(tx: &mut Tx<'_>, caller: &Caller, row: &mut ArticleRow, action: &str, note: Option<&str>) -> Result<()> {
@@ -78,13 +129,13 @@ fn step(tx: &mut Tx<'_>, caller: &Caller, row: &mut ArticleRow, action: &str, no
     save(tx, &Actor::from(caller), row, &snapshot, action, note)
 }
 
-fn is_asked(conn: &mut Conn, id: &Id) -> Result<bool> {
-    let review: Option<String> = articles::table
-        .find(id)
-        .select(articles::review)
-        .first(conn)
-        .optional()?;
-    Ok(review.as_deref() == Some("requested"))
+/// Who waits to hear that a locked article is published: who asked for its review, or had when it was planned.
+pub fn asked_by(conn: &mut Conn, row: &ArticleRow) -> Result<Option<Id>> {
+    if row.review != "requested" {
+        return schedules::store::asked_by(conn, &row.id);
+    }
+    // Old revisions may be thinned out; the owner waits all the same.
+    Ok(Some(submitter(conn, &row.id)?.unwrap_or_else(|| row.owner_id.clone())))
 }
 
 /// Who looks at what was submitted: editors, or admins where there are no others.
@@ -104,34 +155,60 @@ fn reviewers(conn: &mut Conn, submitter: &Id) -> Result<Vec<Id>> {
     Ok(Vec::new())
 }
 
-/// Who waits for a decision: the owner, and who asked for it last.
-fn authors_of(conn: &mut Conn, row: &ArticleRow) -> Result<Vec<Id>> {
-    let submitter: Option<Id> = revisions::table
-        .filter(revisions::article_id.eq(&row.id).and(revisions::action.eq("submit")))
+/// Who asked for review last.
+fn submitter(conn: &mut Conn, article: &Id) -> Result<Option<Id>> {
+    Ok(revisions::table
+        .filter(revisions::article_id.eq(article).and(revisions::action.eq("submit")))
         .order(revisions::number.desc())
         .select(revisions::editor_id)
         .first(conn)
-        .optional()?;
+        .optional()?)
+}
+
+/// Who waits for a decision: the owner, and who asked for it.
+fn waiting(row: &ArticleRow, asked: Option<Id>) -> Vec<Id> {
     let mut all = vec![row.owner_id.clone()];
-    all.extend(submitter.filter(|submitter| *submitter != row.owner_id));
-    Ok(all)
+    all.extend(asked.filter(|asked| *asked != row.owner_id));
+    all
+}
+
+/// Who did what a mail tells of.
+#[derive(Debug, Clone, Copy)]
+pub struct By<'a> {
+    /// They know it already.
+    pub id: Option<&'a Id>,
+    /// What they are called in the mail.
+    pub name: &'a str,
+}
+
+impl<'a> By<'a> {
+    fn caller(caller: &'a Caller) -> Self {
+        Self {
+            id: Some(&caller.id),
+            name: &caller.name,
+        }
+    }
+
+    fn nobody() -> Self {
+        Self { id: None, name: "" }
+    }
 }
 
 /// Queues a mail for each of them but the one who acts.
 fn tell(
     tx: &mut Tx<'_>,
-    caller: &Caller,
+    by: By<'_>,
     row: &ArticleRow,
     event: Event,
     note: Option<&str>,
     recipients: Vec<Id>,
 ) -> Result<()> {
-    for recipient in recipients.into_iter().filter(|recipient| *recipient != caller.id) {
+    for recipient in recipients.into_iter().filter(|recipient| Some(recipient) != by.id) {
         let notice = Notice {
             event,
             article_id: row.id.clone(),
             recipient,
-            by: caller.name.clone(),
+            by: by.name.to_owned(),
             note: note.map(str::to_owned),
         };
         let payload = serde_json::to_string(&notice).map_err(Problem::internal)?;

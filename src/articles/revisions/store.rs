@@ -228,8 +228,8 @@ fn held_images(tx: &mut Tx<'_>, captions: &[CaptionContent]) -> Result<Vec<Id>> 
 
 /// Thins out revisions older than the configured time, `piece` at most; gives how many it found. The newest of each
 /// article stays, and so does everything that is [kept](keep).
-pub async fn thin(app: &State, days: i64, piece: i64) -> Result<i64> {
-    let before = Time::now().plus_seconds(-days * 24 * 3600);
+pub async fn thin(app: &State, now: Time, days: i64, piece: i64) -> Result<i64> {
+    let before = now.plus_seconds(-days * 24 * 3600);
     let due: Vec<(Id, i64)> = app
         .db
         .read(move |conn| {

@@ -1,0 +1,2 @@
+DROP INDEX schedules_by_asker;
+ALTER TABLE schedules DROP COLUMN asked_by;
