@@ -1,6 +1,10 @@
 //! Review: asked for, sent back, published, and who is told.
 
-use crate::support::smtp::{MailServer, Mood};
+use std::time::Duration;
+
+use crate::schedules::{ahead, once, publish};
+use crate::support::database::{PASSWORD, postgres};
+use crate::support::smtp::{Mail, MailServer, Mood};
 use crate::support::{Desk, Reply, Value, json, newsroom_tests, run};
 
 /// A newsroom whose mail goes to a server in this mood.
@@ -175,7 +179,7 @@ fn those_concerned_get_mail() {
         let mail = server.mails(5).await.remove(4);
         assert_eq!(mail.to, ["admin@example.vn"], "the only other one who can");
         desk.publish(&asked).await;
-        tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+        tokio::time::sleep(Duration::from_millis(1500)).await;
         assert_eq!(server.mails_now().len(), 5);
     });
 }
@@ -188,11 +192,196 @@ fn a_mail_that_has_lost_its_meaning_is_not_sent() {
         desk.publish(&submitted).await;
         let mail = server.mails(1).await.remove(0);
         assert_eq!(mail.to, ["writer@example.vn"]);
-        tokio::time::sleep(std::time::Duration::from_millis(2500)).await;
+        tokio::time::sleep(Duration::from_millis(2500)).await;
         assert_eq!(
             server.mails_now().len(),
             1,
             "the editor who published it need not be asked any more"
+        );
+    });
+}
+
+/// Whom each mail went to, and its subject, in some order that is always the same.
+fn told(mails: &[Mail]) -> Vec<(String, String)> {
+    let mut told: Vec<_> = mails
+        .iter()
+        .map(|mail| {
+            (
+                mail.to.join(" "),
+                mail.parsed().subject().expect("a subject").to_owned(),
+            )
+        })
+        .collect();
+    told.sort();
+    told
+}
+
+fn mail(to: &str, subject: &str) -> (String, String) {
+    (to.to_owned(), format!("[Tin Đồng Bằng] {subject}"))
+}
+
+/// Nothing more comes.
+async fn no_more(server: &MailServer, count: usize) {
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(server.mails_now().len(), count, "{:?}", told(&server.mails_now()));
+}
+
+#[test]
+fn who_had_asked_is_told_when_it_is_published_on_time() {
+    with_mail(&[], |desk, server| async move {
+        let submitted = desk.submit(&desk.draft("Đúng giờ").await).await.is(200);
+        server.mails(1).await;
+        let planned = publish(&desk, &submitted, json!({ "publish_at": ahead(3_600_000) }))
+            .await
+            .is(200);
+        assert_eq!(planned["review"], "none");
+        // Planned once more, and edited afterwards: what was asked for is what readers get.
+        let planned = publish(&desk, &planned, json!({ "publish_at": ahead(1500) }))
+            .await
+            .is(200);
+        let path = format!("/articles/{}", planned.id());
+        desk.as_editor()
+            .patch(&path, json!({ "title": "Về sau" }), planned.version())
+            .await
+            .is(200);
+        let live = once(&desk, &planned, |article| article["status"] == "published").await;
+        let last = server.mails(2).await.remove(1);
+        assert_eq!(told(&[last.clone()]), [mail("writer@example.vn", "Đã đăng: Đúng giờ")]);
+        let text = last.text().replace("\r\n", "\n");
+        assert!(
+            text.starts_with("Trần Biên Tập đã hẹn giờ đăng, và bài đã lên trang:\nĐúng giờ\n"),
+            "{text}"
+        );
+        assert!(text.contains(&desk.read(&live).await.text("/url")));
+        // Review of what is planned may also be asked for later.
+        let planned = publish(&desk, &desk.draft("Sau").await, json!({ "publish_at": ahead(1500) }))
+            .await
+            .is(200);
+        let asked = desk
+            .as_editor()
+            .act(&format!("/articles/{}/submit", planned.id()), planned.version())
+            .await
+            .is(200);
+        server.mails(3).await;
+        once(&desk, &asked, |article| article["status"] == "published").await;
+        let last = server.mails(4).await.remove(3);
+        assert_eq!(told(&[last]), [mail("writer@example.vn", "Đã đăng: Sau")]);
+        // Nobody waits for this one.
+        let planned = publish(
+            &desk,
+            &desk.draft("Không ai đợi").await,
+            json!({ "publish_at": ahead(500) }),
+        )
+        .await
+        .is(200);
+        once(&desk, &planned, |article| article["status"] == "published").await;
+        no_more(&server, 4).await;
+    });
+}
+
+#[test]
+fn who_had_asked_is_told_when_a_plan_is_carried_out_by_hand() {
+    with_mail(&[], |desk, server| async move {
+        let submitted = desk.submit(&desk.draft("Sớm hơn").await).await.is(200);
+        server.mails(1).await;
+        let planned = publish(&desk, &submitted, json!({ "publish_at": ahead(3_600_000) }))
+            .await
+            .is(200);
+        let live = desk.publish(&planned).await;
+        desk.publish(&live).await;
+        let mails = server.mails(2).await;
+        assert_eq!(told(&mails[1..]), [mail("writer@example.vn", "Đã đăng: Sớm hơn")]);
+        no_more(&server, 2).await;
+    });
+}
+
+#[test]
+fn those_who_can_do_something_about_it_are_told_when_a_plan_fails() {
+    with_mail(&[], |desk, server| async move {
+        let admin = desk.as_admin();
+        let account =
+            json!({ "email": "khach@example.vn", "name": "Biên tập cũ", "role": "editor", "password": PASSWORD });
+        let account = admin.post("/editors", account).await.is(201);
+        let signed_in = desk.log_in("khach@example.vn", PASSWORD).await.is(200);
+        let guest = desk.with_token(&signed_in.text("/access_token"));
+        let draft = desk.draft("Của người cũ").await;
+        let path = format!("/articles/{}/publish", draft.id());
+        guest
+            .act(&path, 1)
+            .json(&json!({ "publish_at": ahead(1500) }))
+            .await
+            .is(200);
+        admin
+            .patch(&format!("/editors/{}", account.id()), json!({ "role": "writer" }), 1)
+            .await
+            .is(200);
+        once(&desk, &draft, |article| !article["schedule_failed"].is_null()).await;
+        let mails = server.mails(2).await;
+        let subject = "Không đăng được theo lịch: Của người cũ";
+        assert_eq!(
+            told(&mails),
+            [mail("editor@example.vn", subject), mail("writer@example.vn", subject)]
+        );
+        let text = mails[0].text().replace("\r\n", "\n");
+        assert!(
+            text.starts_with("Bài đã hẹn giờ mà không đăng được:\nCủa người cũ\n\nLý do:\nBiên tập cũ planned"),
+            "{text}"
+        );
+        // The one who planned it is told, and no others, when it is theirs to mend.
+        let vi = desk
+            .as_editor()
+            .post("/articles", json!({ "title": "Một chuyện" }))
+            .await
+            .is(201);
+        let planned = publish(&desk, &vi, json!({ "publish_at": ahead(2500) })).await.is(200);
+        let moved = json!({ "language": "en" });
+        desk.as_editor()
+            .patch(&format!("/articles/{}", vi.id()), moved, planned.version())
+            .await
+            .is(200);
+        desk.story(json!({ "title": "Chuyện ấy", "translation_of": vi.id() }))
+            .await;
+        once(&desk, &vi, |article| !article["schedule_failed"].is_null()).await;
+        let mails = server.mails(3).await;
+        assert_eq!(
+            told(&mails[2..]),
+            [mail("editor@example.vn", "Không đăng được theo lịch: Một chuyện")]
+        );
+        no_more(&server, 3).await;
+    });
+}
+
+#[test]
+fn a_submission_at_the_moment_of_publishing_is_not_missed() {
+    with_mail(&[], |desk, server| async move {
+        let draft = desk.draft("Cùng lúc").await;
+        let id = draft.id();
+        // Another transaction has the article, submits it, and commits while the publication waits for its turn. SQLite
+        // has one writer, so there nothing can come between.
+        let submitting = format!("UPDATE articles SET review = 'requested' WHERE id = '{id}'");
+        let held = match postgres() {
+            Some(_) => format!("BEGIN; {submitting}; SELECT pg_sleep(1.5); COMMIT"),
+            None => submitting,
+        };
+        let other = desk.clone();
+        let holding = tokio::task::spawn_blocking(move || other.database().execute(&held));
+        let locked = "pg_stat_activity WHERE query LIKE '%pg_sleep(1.5)%' AND pid <> pg_backend_pid()";
+        for _ in 0..100 {
+            if holding.is_finished() || postgres().is_some() && desk.database().count(locked) > 0 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let path = format!("/articles/{id}/publish");
+        desk.as_editor()
+            .ask("POST", &path)
+            .header("If-Match", "*")
+            .await
+            .is(200);
+        holding.await.expect("the other transaction");
+        assert_eq!(
+            told(&server.mails(1).await),
+            [mail("writer@example.vn", "Đã đăng: Cùng lúc")]
         );
     });
 }

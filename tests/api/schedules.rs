@@ -6,7 +6,7 @@ use crate::support::desk::Server;
 use crate::support::{Desk, Reply, Value, all, json, newsroom_tests};
 
 /// A time some milliseconds from now.
-fn ahead(ms: i64) -> String {
+pub fn ahead(ms: i64) -> String {
     let time = chrono::Utc::now() + chrono::Duration::milliseconds(ms);
     time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
 }
@@ -16,13 +16,13 @@ fn now() -> String {
 }
 
 /// The editor publishes an article as it was answered, with these words.
-async fn publish(desk: &Desk, article: &Reply, input: Value) -> Reply {
+pub async fn publish(desk: &Desk, article: &Reply, input: Value) -> Reply {
     let path = format!("/articles/{}/publish", article.id());
     desk.as_editor().act(&path, article.version()).json(&input).await
 }
 
 /// The article, once it is as it should be; at most ten seconds later.
-async fn once(desk: &Desk, article: &Reply, is_so: impl Fn(&Reply) -> bool) -> Reply {
+pub async fn once(desk: &Desk, article: &Reply, is_so: impl Fn(&Reply) -> bool) -> Reply {
     let start = Instant::now();
     loop {
         let current = desk.current(article).await;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::support::desk::Server;
 use crate::support::receiver::{Answer, Receiver};
-use crate::support::{Desk, Reply, Value, all, json, newsroom_tests};
+use crate::support::smtp::MailServer;
+use crate::support::{Desk, Reply, Value, all, json, newsroom_tests, run};
 
 /// A webhook of the admin's to a receiver, of all events unless something is said.
 async fn webhook(desk: &Desk, receiver: &Receiver, more: Value) -> Reply {
@@ -491,4 +492,50 @@ newsroom_tests! {
         }
         assert_eq!(left, (1, 1));
     }
+
+    async fn there_are_fifty_webhooks_at_most(desk, RATE_LIMITS = "off") {
+        let admin = desk.as_admin();
+        let make = |n: usize| admin.post("/webhooks", json!({ "url": format!("http://10.0.0.1/{n}"), "disabled": true }));
+        let made = all((0..60).map(make)).await;
+        let (good, beyond): (Vec<_>, Vec<_>) = made.into_iter().partition(|reply| reply.status == 201);
+        assert_eq!((good.len(), beyond.len()), (50, 10), "also when many are made at once");
+        beyond.into_iter().for_each(|reply| drop(reply.refuses(409, "limit_reached")));
+        admin.delete(&format!("/webhooks/{}", good[0].id()), 1).await.is(204);
+        make(60).await.is(201);
+        make(61).await.refuses(409, "limit_reached");
+    }
+}
+
+#[test]
+fn admins_are_told_of_a_webhook_that_was_given_up() {
+    let server = MailServer::open(&[]);
+    let smtp = server.url.clone();
+    let settings = [
+        ("SMTP_URL", smtp.as_str()),
+        ("SITE_NAME", "Tin"),
+        ("WEBHOOK_ALLOW_PRIVATE", "127.0.0.1"),
+    ];
+    run(&settings, |desk| async move {
+        let receiver = Receiver::start();
+        receiver.answers([Answer::Status(410)]);
+        let hook = webhook(&desk, &receiver, json!({ "name": "Trang tĩnh" })).await;
+        desk.story(json!({ "title": "Một" })).await;
+        let mail = server.mails(1).await.remove(0);
+        assert_eq!(mail.to, ["admin@example.vn"]);
+        assert_eq!(mail.parsed().subject(), Some("[Tin] Webhook bị tắt: Trang tĩnh"));
+        let text = mail.text();
+        assert!(
+            text.contains("410") && text.contains(&hook.id()) && !text.contains("/hook"),
+            "{text}"
+        );
+        // What an admin does by hand is no news.
+        let other = webhook(&desk, &receiver, json!({})).await;
+        let off = json!({ "disabled": true });
+        desk.as_admin()
+            .patch(&format!("/webhooks/{}", other.id()), off, 1)
+            .await
+            .is(200);
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        assert_eq!(server.mails_now().len(), 1);
+    });
 }

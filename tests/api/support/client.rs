@@ -137,8 +137,15 @@ impl Ask {
     }
 
     async fn send(self) -> Reply {
+        let asked = format!("{} {}", self.method, self.path);
+        self.attempt().await.unwrap_or_else(|error| panic!("{asked}: {error}"))
+    }
+
+    /// Sends it to a program that may not be there, or may die before it has answered.
+    pub async fn attempt(self) -> Result<Reply, Unanswered> {
         let desk = &self.who.desk;
-        let url = format!("{}{}", desk.address(), self.path);
+        let address = desk.running().ok_or(Unanswered("nobody is there".into()))?;
+        let url = format!("{address}{}", self.path);
         let mut request = desk.http().request(self.method.clone(), &url);
         let token = match &self.who.role {
             Role::Staff(email) => Some(desk.token(email).await),
@@ -154,10 +161,8 @@ impl Ask {
         if let Some(body) = self.body {
             request = request.body(body);
         }
-        let answer = request
-            .send()
-            .await
-            .unwrap_or_else(|error| panic!("{} {url}: {error:?}", self.method));
+        let unanswered = |error: reqwest::Error| Unanswered(format!("{error:?}"));
+        let answer = request.send().await.map_err(unanswered)?;
         let reply = Reply {
             asked: format!("{} {}", self.method, self.path),
             status: answer.status().as_u16(),
@@ -165,13 +170,24 @@ impl Ask {
             bytes: match answer.headers().get("content-type") {
                 // A stream of events has no end; tests of it speak with it themselves.
                 Some(kind) if kind.as_bytes().starts_with(b"text/event-stream") => Vec::new(),
-                _ => answer.bytes().await.expect("a whole answer").to_vec(),
+                _ => answer.bytes().await.map_err(unanswered)?.to_vec(),
             },
             json: Value::Null,
+            again: false,
         }
         .read();
-        contract::check(&self.method, &self.path, &desk.address(), &reply);
-        reply
+        contract::check(&self.method, &self.path, &desk.public_url(address), &reply);
+        Ok(reply)
+    }
+}
+
+/// No whole answer came: what was asked for may have been done or not.
+#[derive(Debug)]
+pub struct Unanswered(String);
+
+impl std::fmt::Display for Unanswered {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "unanswered: {}", self.0)
     }
 }
 
@@ -197,6 +213,8 @@ pub struct Reply {
     pub bytes: Vec<u8>,
     /// The body as JSON, null when it is none.
     pub json: Value,
+    /// Whether the same was asked before, and not answered.
+    pub again: bool,
 }
 
 impl Reply {

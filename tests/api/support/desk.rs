@@ -90,6 +90,17 @@ impl Desk {
         lock(&self.inner.server).as_ref().expect("it runs").address.clone()
     }
 
+    /// Its address, while it runs.
+    pub fn running(&self) -> Option<String> {
+        lock(&self.inner.server).as_ref().map(|server| server.address.clone())
+    }
+
+    /// The address that clients of a program at this one see.
+    pub fn public_url(&self, address: String) -> String {
+        let set = self.inner.settings.iter().find(|(name, _)| name == "PUBLIC_URL");
+        set.map_or(address, |(_, url)| url.clone())
+    }
+
     /// What it has logged so far.
     pub fn log(&self) -> String {
         lock(&self.inner.server).as_ref().expect("it runs").log()
