@@ -132,8 +132,8 @@ pub async fn believed(app: &App) -> Result<Option<Time>> {
     };
     let Judged { after, good, confirmed } = judge(before, last.as_ref(), clock.ms(), ticks);
     let news = found.is_none() || is_news(before, after);
+    tell(before, after, clock, last.is_none());
     if news {
-        tell(before, after, clock);
         app.db.write(move |tx| keep(tx, &after)).await?;
     }
     *last = Some(Look {
@@ -157,17 +157,19 @@ async fn first(app: &App, clock: Time) -> Result<Kept> {
     })
 }
 
-fn tell(before: Kept, after: Kept, clock: Time) {
-    let hours = (clock.ms() - before.high) / HOUR;
+/// Says what has changed, and at the start what goes on.
+fn tell(before: Kept, after: Kept, clock: Time, start: bool) {
+    let hours = (clock.ms() - after.high) / HOUR;
     match (before.claim, after.claim) {
         (Some(_), None) => tracing::warn!(%clock, "the clock is believed again"),
-        (_, Some(claim)) if claim.stood == 0 && hours > 0 => tracing::warn!(
+        (Some(old), Some(new)) if !start && new.stood >= old.stood => {}
+        (_, Some(_)) if hours > 0 => tracing::warn!(
             %clock,
             hours,
-            "the clock is far ahead of the time before: nothing is deleted for its age until it is put right or has stood for three days"
+            "the clock is far ahead: nothing is deleted for its age until it is put right or has stood for three days"
         ),
-        (_, Some(claim)) if claim.stood == 0 => tracing::warn!(%clock, hours, "the clock is behind the time before"),
-        _ => {}
+        (_, Some(_)) => tracing::warn!(%clock, hours, "the clock is behind the time before"),
+        (None, None) => {}
     }
 }
 

@@ -67,19 +67,16 @@ newsroom_tests! {
         let before = counts(&desk);
         assert!(before.iter().all(|count| *count > 0), "{before:?}");
         // Once more with a time that has stood for less than three days, as after a weekend of restarts.
-        for stood in [0, 3 * DAY - 3_600_000] {
+        for stood in [3 * DAY - 3_600_000, 3 * DAY] {
             desk.start();
             until(&desk, "the lines are sealed", |desk| desk.database().count("audit WHERE chain_no IS NULL") == 0).await;
-            if stood == 0 {
-                until(&desk, "the log says why", |desk| desk.log().contains("nothing is deleted for its age")).await;
-            }
+            until(&desk, "the log says why", |desk| desk.log().contains("nothing is deleted for its age")).await;
             // The next looks come every five seconds.
             tokio::time::sleep(Duration::from_secs(6)).await;
             assert_eq!(counts(&desk), before);
             assert!(desk.terminate().success());
-            believe(&desk, 365 * DAY, 3 * DAY - 3_600_000);
+            believe(&desk, 365 * DAY, stood);
         }
-        believe(&desk, 365 * DAY, 3 * DAY);
         desk.start();
         until(&desk, "all of it goes", |desk| counts(desk).iter().all(|count| *count == 0)).await;
         assert!(desk.log().contains("the clock is believed again"));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::schedules::ahead;
+use crate::support::client::Unanswered;
 use crate::support::newsroom::jpeg;
 use crate::support::{Ask, Desk, Person, Reply, Value, json};
 
@@ -117,7 +118,8 @@ impl Day {
                     reply.again = again;
                     return reply;
                 }
-                Err(_) => {
+                Err(Unanswered::NotSent) => {}
+                Err(Unanswered::Sent(_)) => {
                     self.unanswered += 1;
                     again = true;
                 }
@@ -353,7 +355,8 @@ impl Day {
         {
             Ok(reply) if reply.status == 503 => return,
             Ok(reply) => drop(reply.is(200)),
-            Err(_) => {
+            Err(Unanswered::NotSent) => return,
+            Err(Unanswered::Sent(_)) => {
                 self.unanswered += 1;
                 step.certain = false;
             }

@@ -1,7 +1,7 @@
 //! The same day while the program is killed at any moment: what was answered is there, what was not is wholly there or not
 //! at all, and nothing is done twice.
 //!
-//! `NEWS_DAY_KILLS` says how often it is killed, `NEWS_DAY_SEED` when: a failure prints both.
+//! `NEWS_DAY_KILLS` says how often it is killed (`.ci/run`: 50 times), `NEWS_DAY_SEED` when: a failure prints both.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,9 +19,9 @@ use crate::support::smtp::MailServer;
 use crate::support::{Desk, Value};
 
 /// How often it is killed when nothing is said.
-const KILLS: u64 = 50;
+const KILLS: u64 = 15;
 /// How long a life may be, in milliseconds, from the moment it listens.
-const LONGEST: u64 = 400;
+const LONGEST: u64 = 600;
 
 fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
@@ -80,7 +80,7 @@ fn a_program_that_is_killed_again_and_again_tells_the_same_story() {
             "{} days, {unanswered} requests unanswered, {replayed} of them had been done",
             days.len()
         );
-        assert!(unanswered as u64 >= kills / 2, "the kills met nothing: {unanswered}");
+        assert!(unanswered as u64 >= kills / 2, "the kills met too little: {unanswered}");
         settle(&desk).await;
         same_story(&desk, &mail, &receiver, days).await;
     });

@@ -144,7 +144,7 @@ impl Ask {
     /// Sends it to a program that may not be there, or may die before it has answered.
     pub async fn attempt(self) -> Result<Reply, Unanswered> {
         let desk = &self.who.desk;
-        let address = desk.running().ok_or(Unanswered("nobody is there".into()))?;
+        let address = desk.running().ok_or(Unanswered::NotSent)?;
         let url = format!("{address}{}", self.path);
         let mut request = desk.http().request(self.method.clone(), &url);
         let token = match &self.who.role {
@@ -161,7 +161,10 @@ impl Ask {
         if let Some(body) = self.body {
             request = request.body(body);
         }
-        let unanswered = |error: reqwest::Error| Unanswered(format!("{error:?}"));
+        let unanswered = |error: reqwest::Error| match error.is_connect() {
+            true => Unanswered::NotSent,
+            false => Unanswered::Sent(format!("{error:?}")),
+        };
         let answer = request.send().await.map_err(unanswered)?;
         let reply = Reply {
             asked: format!("{} {}", self.method, self.path),
@@ -181,13 +184,21 @@ impl Ask {
     }
 }
 
-/// No whole answer came: what was asked for may have been done or not.
+/// No whole answer came.
 #[derive(Debug)]
-pub struct Unanswered(String);
+pub enum Unanswered {
+    /// Nobody was there.
+    NotSent,
+    /// It may have been done or not.
+    Sent(String),
+}
 
 impl std::fmt::Display for Unanswered {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "unanswered: {}", self.0)
+        match self {
+            Self::NotSent => write!(f, "nobody was there"),
+            Self::Sent(error) => write!(f, "unanswered: {error}"),
+        }
     }
 }
 
