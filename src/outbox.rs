@@ -17,7 +17,7 @@ use crate::error::Result;
 use crate::mail::Sent;
 use crate::schema::outbox;
 use crate::share;
-use crate::types::Id;
+use crate::types::{Id, Time};
 use crate::webhooks::mail as webhooks;
 
 /// How often an instance looks for what others queued or left, and for what is due again.
@@ -26,6 +26,10 @@ const EVERY: Duration = Duration::from_secs(1);
 const AT_ONCE: usize = 8;
 /// How long a row is ours; longer than any try.
 const LEASE_SECONDS: i64 = 120;
+/// The settings allow waits of a week and a fifth; a longer one comes from a clock that was ahead.
+const NO_WAIT_SECONDS: i64 = 9 * 24 * 3600;
+/// No lease lasts for longer: one that would, was taken by a clock that was ahead.
+const NO_LEASE_SECONDS: i64 = 10 * LEASE_SECONDS;
 /// How long a row without its payload is kept, so that its cause cannot queue it twice.
 const DONE_SECONDS: i64 = 7 * 24 * 3600;
 
@@ -151,13 +155,12 @@ impl Queue for Outbox {
 }
 
 async fn take(app: &App, free: usize) -> Result<Vec<Row>> {
-    let now = crate::types::Time::now();
+    let now = Time::now();
     let kinds = sendable(app);
     let waiting: i64 = app
         .db
         .read(move |conn| {
-            let due = outbox::table.filter(outbox::done_ms.is_null().and(outbox::due_ms.le(now.ms())));
-            let due = due.filter(outbox::lease_ms.le(now.ms()).and(outbox::kind.eq_any(kinds)));
+            let due = outbox::table.filter(is_due(now)).filter(outbox::kind.eq_any(kinds));
             Ok(due.count().get_result(conn)?)
         })
         .await?;
@@ -169,11 +172,24 @@ async fn take(app: &App, free: usize) -> Result<Vec<Row>> {
     }
 }
 
+/// It is to be sent, and nobody has it.
+#[diesel::dsl::auto_type(no_type_alias)]
+fn is_due(now: Time) -> _ {
+    let (now, latest, longest): (i64, i64, i64) = (
+        now.ms(),
+        now.plus_seconds(NO_WAIT_SECONDS).ms(),
+        now.plus_seconds(NO_LEASE_SECONDS).ms(),
+    );
+    outbox::done_ms
+        .is_null()
+        .and(outbox::due_ms.le(now).or(outbox::due_ms.gt(latest)))
+        .and(outbox::lease_ms.le(now).or(outbox::lease_ms.gt(longest)))
+}
+
 fn claim(tx: &mut Tx<'_>, kinds: &[&str], free: usize) -> Result<Vec<Row>> {
-    let now = tx.now.ms();
     let rows: Vec<Row> = outbox::table
-        .filter(outbox::done_ms.is_null().and(outbox::due_ms.le(now)))
-        .filter(outbox::lease_ms.le(now).and(outbox::kind.eq_any(kinds)))
+        .filter(is_due(tx.now))
+        .filter(outbox::kind.eq_any(kinds))
         .order((outbox::due_ms, outbox::id))
         .select((
             outbox::id,

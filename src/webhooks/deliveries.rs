@@ -12,8 +12,8 @@ use crate::types::{Id, Time};
 
 /// How long a delivery is ours; longer than any try.
 const LEASE_SECONDS: i64 = 30;
-/// A wait that is longer than any of ours comes from a clock that was ahead, in seconds.
-const NO_WAIT_SECONDS: i64 = 2 * 24 * 3600;
+/// The settings allow waits of a week and a fifth; a longer one comes from a clock that was ahead, in seconds.
+const NO_WAIT_SECONDS: i64 = 9 * 24 * 3600;
 /// A lease that runs for longer does too; instances' clocks may differ by nearly as much.
 const NO_LEASE_SECONDS: i64 = 600;
 /// Tries of one webhook at once: a receiver that hangs holds no more.

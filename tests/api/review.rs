@@ -385,3 +385,19 @@ fn a_submission_at_the_moment_of_publishing_is_not_missed() {
         );
     });
 }
+
+#[test]
+fn a_clock_that_was_ahead_holds_no_mail_back() {
+    with_mail(&[Mood::Says("450 later")], |desk, server| async move {
+        desk.submit(&desk.draft("Gấp").await).await.is(200);
+        server.tried(1).await;
+        assert!(desk.terminate().success());
+        // As it would stand there if the clock had been a year ahead when it was tried.
+        let year = 31_536_000_000_i64;
+        desk.database().execute(&format!(
+            "UPDATE outbox SET due_ms = due_ms + {year}, lease_ms = due_ms + {year} WHERE done_ms IS NULL"
+        ));
+        desk.start();
+        assert_eq!(told(&server.mails(1).await), [mail("editor@example.vn", "Chờ duyệt: Gấp")]);
+    });
+}
