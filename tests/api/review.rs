@@ -398,6 +398,9 @@ fn a_clock_that_was_ahead_holds_no_mail_back() {
             "UPDATE outbox SET due_ms = due_ms + {year}, lease_ms = due_ms + {year} WHERE done_ms IS NULL"
         ));
         desk.start();
-        assert_eq!(told(&server.mails(1).await), [mail("editor@example.vn", "Chờ duyệt: Gấp")]);
+        assert_eq!(
+            told(&server.mails(1).await),
+            [mail("editor@example.vn", "Chờ duyệt: Gấp")]
+        );
     });
 }
