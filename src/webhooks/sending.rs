@@ -16,6 +16,7 @@ use crate::app::{App, State};
 use crate::db::Tx;
 use crate::error::Result;
 use crate::outbox::Queue;
+use crate::retention;
 use crate::types::Time;
 
 /// How long one try may take, from the name's look-up to the answer.
@@ -122,8 +123,12 @@ async fn try_and_keep(app: &State, row: Row) -> Result<()> {
     };
     let outcome = send(app, &row, &webhook.url, &secrets).await;
     log(&row, &outcome);
+    // Five days of failures are not five days when the clock has jumped.
+    let timely = outcome.delivered() || retention::clock::believed(app).await?.is_some();
     let (schedule, mails) = (app.config.webhook_retry_seconds.clone(), app.mail.is_some());
-    let keeping = app.db.write(move |tx| keep(tx, &row, &outcome, &schedule, mails));
+    let keeping = app
+        .db
+        .write(move |tx| keep(tx, &row, &outcome, &schedule, timely, mails));
     if keeping.await? {
         app.outbox.notify_one();
     }
@@ -157,7 +162,7 @@ impl Outcome {
 }
 
 /// Keeps a try, and what comes next: the end, or a wait. True when the webhook was given up.
-fn keep(tx: &mut Tx<'_>, row: &Row, outcome: &Outcome, schedule: &[u32], mails: bool) -> Result<bool> {
+fn keep(tx: &mut Tx<'_>, row: &Row, outcome: &Outcome, schedule: &[u32], timely: bool, mails: bool) -> Result<bool> {
     deliveries::keep_attempt(tx, row, &outcome.attempt)?;
     let next = if outcome.delivered() {
         Err(DeliveryState::Delivered)
@@ -169,7 +174,7 @@ fn keep(tx: &mut Tx<'_>, row: &Row, outcome: &Outcome, schedule: &[u32], mails: 
     // The webhook is locked before its deliveries, as everywhere.
     let end = match outcome.delivered() {
         true => store::note_success(tx, &row.webhook_id)?,
-        false => store::note_failure(tx, &row.webhook_id, outcome.gone())?,
+        false => store::note_failure(tx, &row.webhook_id, outcome.gone(), timely)?,
     };
     deliveries::settle(tx, row, next)?;
     if let Some(end) = &end {

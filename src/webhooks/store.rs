@@ -377,9 +377,9 @@ pub fn note_success(tx: &mut Tx<'_>, id: &Id) -> Result<Option<End>> {
     Ok(None)
 }
 
-/// Notes that a try failed. A receiver that is gone, or has failed for too long, is to be given up: the webhook is locked
-/// then.
-pub fn note_failure(tx: &mut Tx<'_>, id: &Id, gone: bool) -> Result<Option<End>> {
+/// Notes that a try failed. A receiver that is gone, or has failed for too long by a clock that is believed, is to be given
+/// up: the webhook is locked then.
+pub fn note_failure(tx: &mut Tx<'_>, id: &Id, gone: bool, timely: bool) -> Result<Option<End>> {
     let Some(row) = find(tx.conn, id)?.filter(|row| !row.disabled) else {
         return Ok(None);
     };
@@ -389,7 +389,8 @@ pub fn note_failure(tx: &mut Tx<'_>, id: &Id, gone: bool) -> Result<Option<End>>
             .set(webhooks::failing_ms.eq(failing_since.ms()))
             .execute(tx.conn)?;
     }
-    let reason = match (gone, failing_since.plus_seconds(super::FAILING_SECONDS) <= tx.now) {
+    let too_long = failing_since.plus_seconds(super::FAILING_SECONDS) <= tx.now;
+    let reason = match (gone, too_long && timely) {
         (true, _) => DisabledReason::Gone,
         (false, true) => DisabledReason::Failing,
         (false, false) => return Ok(None),
