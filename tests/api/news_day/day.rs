@@ -1,6 +1,8 @@
 //! What happens on a news day, step by step, and what has to be told of each step.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::schedules::ahead;
@@ -77,6 +79,8 @@ pub struct Day {
     keys: usize,
     /// What has happened.
     pub steps: Vec<Step>,
+    /// Answers, of all days that count together.
+    answers: Rc<Cell<usize>>,
     /// Requests that were not answered.
     pub unanswered: usize,
     /// Requests that had been done before they were asked again.
@@ -92,9 +96,16 @@ impl Day {
             number,
             keys: 0,
             steps: Vec::new(),
+            answers: Rc::default(),
             unanswered: 0,
             replayed: 0,
         }
+    }
+
+    /// Counts its answers with those of others.
+    pub fn counted(mut self, answers: &Rc<Cell<usize>>) -> Self {
+        self.answers = Rc::clone(answers);
+        self
     }
 
     /// What the history of each article has to tell: who, what.
@@ -116,6 +127,7 @@ impl Day {
                 Ok(mut reply) => {
                     self.replayed += usize::from(reply.header("idempotency-replayed") == "true");
                     reply.again = again;
+                    self.answers.set(self.answers.get() + 1);
                     return reply;
                 }
                 Err(Unanswered::NotSent) => {}

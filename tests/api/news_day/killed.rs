@@ -6,6 +6,7 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
@@ -22,8 +23,13 @@ use crate::support::{Desk, Value, all};
 const KILLS: u64 = 15;
 /// Editors in a hurry: enough that each kill comes in the middle of something.
 const HANDS: usize = 10;
-/// How long a life may be, in milliseconds, from the moment it listens.
-const LONGEST: u64 = 600;
+/// Answers that a life gives at most, so that a slow machine's program is killed at work, too.
+const ANSWERS: usize = 40;
+/// How long one waits for them.
+const LONGEST: Duration = Duration::from_secs(3);
+/// How long after the last of them it is killed, and how long after a start that comes to nothing, in milliseconds.
+const AFTER: u64 = 25;
+const START: u64 = 400;
 
 fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
@@ -35,10 +41,10 @@ fn a_program_that_is_killed_again_and_again_tells_the_same_story() {
         let kills = setting("NEWS_DAY_KILLS").unwrap_or(KILLS);
         let seed = setting("NEWS_DAY_SEED").unwrap_or_else(|| rand::random_range(0..1_000_000));
         println!("NEWS_DAY_KILLS={kills} NEWS_DAY_SEED={seed}");
-        let (over, number) = (Cell::new(false), Cell::new(0));
+        let (over, number, answers) = (Cell::new(false), Cell::new(0), Rc::new(Cell::new(0)));
         let next = || {
             number.set(number.get() + 1);
-            Day::new(&desk, &machine, number.get())
+            Day::new(&desk, &machine, number.get()).counted(&answers)
         };
         let news = async {
             let mut days = Vec::new();
@@ -70,6 +76,12 @@ fn a_program_that_is_killed_again_and_again_tells_the_same_story() {
         let killing = async {
             let mut chance = StdRng::seed_from_u64(seed);
             for n in 0..kills {
+                let some = answers.get() + chance.random_range(0..ANSWERS);
+                let start = Instant::now();
+                while answers.get() < some && start.elapsed() < LONGEST {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                tokio::time::sleep(Duration::from_millis(chance.random_range(0..AFTER))).await;
                 kill(&desk, &mut chance, n).await;
             }
             over.set(true);
@@ -89,15 +101,14 @@ fn a_program_that_is_killed_again_and_again_tells_the_same_story() {
     });
 }
 
-/// Kills the program some time after it has begun to listen, and each fifth time once more while it starts.
+/// Kills the program, each fifth time once more while it starts, and starts it.
 async fn kill(desk: &Desk, chance: &mut StdRng, n: u64) {
-    tokio::time::sleep(Duration::from_millis(chance.random_range(0..LONGEST))).await;
     if n % 5 == 4 {
         let mut start = newsdesk(&["serve"], &desk.settings(), desk.folder());
         let start = start.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         desk.kill();
         let mut child = start.spawn().expect("newsdesk starts");
-        tokio::time::sleep(Duration::from_millis(chance.random_range(0..LONGEST))).await;
+        tokio::time::sleep(Duration::from_millis(chance.random_range(0..START))).await;
         child.kill().expect("it is killed");
         child.wait().expect("it ends");
     } else {
