@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 use crate::app::State;
+use crate::types::Time;
 use crate::{audit, changes, outbox, retention, search, views, webhooks};
 
 /// How often retention looks.
@@ -84,6 +85,7 @@ async fn forget(app: State) {
             tracing::error!(cause = %problem, "retention failed; it is tried again later");
         }
         app.limits.sweep();
+        app.views.sweep(Time::now());
         tokio::time::sleep(EVERY).await;
     }
 }

@@ -95,6 +95,15 @@ struct Cursor {
     b: bool,
 }
 
+/// 400 for a cursor that names no place in this list.
+pub fn wrong_cursor() -> Problem {
+    Problem::parameter(
+        Code::InvalidCursor,
+        "cursor",
+        "The cursor is not one of this list: use it with the same filters and sort, or start without it.",
+    )
+}
+
 impl PageQuery {
     /// Reads the cursor for the list that `describe` names: the path, the sort and every filter. `sample` tells the
     /// kind of the sort key.
@@ -108,13 +117,7 @@ impl PageQuery {
             limit: self.limit,
         };
         if let Some(text) = &self.cursor {
-            let refuse = || {
-                Problem::parameter(
-                    Code::InvalidCursor,
-                    "cursor",
-                    "The cursor is not one of this list: use it with the same filters and sort, or start without it.",
-                )
-            };
+            let refuse = wrong_cursor;
             let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| refuse())?;
             let cursor: Cursor = serde_json::from_slice(&bytes).map_err(|_| refuse())?;
             let same_kind = matches!(

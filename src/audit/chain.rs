@@ -11,6 +11,7 @@ use diesel::prelude::*;
 use sha2::{Digest, Sha256};
 
 use crate::app::State;
+use crate::changes::retention::old_ones;
 use crate::db::{Conn, Tx, try_lock};
 use crate::error::{Problem, Result};
 use crate::schema::{audit, audit_anchors, counters};
@@ -167,7 +168,8 @@ pub fn forget(tx: &mut Tx<'_>, before: Time, piece: i64) -> Result<i64> {
         .select((audit::chain_no, audit::hash, audit::at_ms))
         .limit(piece)
         .load(tx.conn)?;
-    let old: Vec<_> = oldest.into_iter().take_while(|(_, _, at)| *at < before.ms()).collect();
+    let times = oldest.iter().map(|(_, _, at)| Time::from_ms(*at));
+    let old = oldest.get(..old_ones(times, before, tx.now)).unwrap_or_default();
     let Some((Some(number), Some(hash), _)) = old.last() else {
         return Ok(0);
     };

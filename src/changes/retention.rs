@@ -8,6 +8,7 @@ use crate::db::{Conn, Tx};
 use crate::error::Result;
 use crate::meta;
 use crate::schema::changes;
+use crate::types::Time;
 
 /// For so long every change is kept, in seconds: whoever comes back within it misses no purge key.
 const KEEP: i64 = 30 * 24 * 3600;
@@ -18,10 +19,12 @@ pub fn forget_superseded(tx: &mut Tx<'_>, piece: i64) -> Result<i64> {
     let swept = number(tx.conn, SWEPT)?;
     let old = tx.now.plus_seconds(-KEEP);
     let rows = after(tx.conn, swept, piece)?;
-    let due: Vec<_> = rows.iter().take_while(|row| row.at < old).collect();
+    let due = rows
+        .get(..old_ones(rows.iter().map(|row| row.at), old, tx.now))
+        .unwrap_or_default();
     let Some(last) = due.last() else { return Ok(0) };
     let mut floor = number(tx.conn, FLOOR)?;
-    for row in &due {
+    for row in due.iter().filter(|row| row.at < old) {
         if let Some(seq) = forget_before(tx.conn, row)? {
             floor = floor.max(seq);
         }
@@ -29,6 +32,15 @@ pub fn forget_superseded(tx: &mut Tx<'_>, piece: i64) -> Result<i64> {
     meta::set(tx.conn, FLOOR, &floor.to_string())?;
     meta::set(tx.conn, SWEPT, &last.seq.to_string())?;
     Ok(due.len() as i64)
+}
+
+/// How many rows, in the order in which they were written, are old: up to the last one that is. One that a clock ahead has
+/// left stops nothing.
+pub fn old_ones(times: impl Iterator<Item = Time>, old: Time, now: Time) -> usize {
+    let ahead = now.plus_seconds(24 * 3600);
+    let passed = times.take_while(|at| *at < old || *at > ahead);
+    let last = passed.enumerate().filter(|(_, at)| *at < old).last();
+    last.map_or(0, |(place, _)| place + 1)
 }
 
 /// The highest number that was removed; cursors below it have missed something.
@@ -57,4 +69,21 @@ fn number(conn: &mut Conn, name: &str) -> Result<i64> {
 pub fn begin(tx: &mut Tx<'_>) -> Result<()> {
     let epoch = uuid::Uuid::new_v4().simple().to_string()[..12].to_owned();
     meta::set_once(tx.conn, "epoch", &epoch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_that_a_clock_ahead_has_left_stops_nothing() {
+        let day = 24 * 3600 * 1000;
+        let (old, now) = (Time::from_ms(70 * day), Time::from_ms(100 * day));
+        let count = |days: &[i64]| old_ones(days.iter().map(|at| Time::from_ms(at * day)), old, now);
+        assert_eq!(count(&[60, 65, 90, 60]), 2, "up to the first that is young");
+        assert_eq!(count(&[60, 9000, 65, 90]), 3);
+        assert_eq!(count(&[60, 9000, 90]), 1, "what comes after it may be young");
+        assert_eq!(count(&[9000, 9000]), 0);
+        assert_eq!(count(&[]), 0);
+    }
 }

@@ -122,6 +122,25 @@ pub struct Watch(tokio::sync::Mutex<Option<Look>>);
 
 /// The time by which things may be deleted for their age; none while the clock is not believed.
 pub async fn believed(app: &App) -> Result<Option<Time>> {
+    let seen = look(app).await?;
+    // What the rows say was written by this machine's clock; on PostgreSQL another one is looked at.
+    let apart = (Time::now().ms() - seen.clock.ms()).abs() > HOUR;
+    Ok((seen.good && !apart).then_some(seen.clock))
+}
+
+/// Whether the clock is neither ahead of the time that was believed nor behind it.
+pub async fn is_settled(app: &App) -> Result<bool> {
+    Ok(look(app).await?.settled)
+}
+
+/// The clock, and what it is worth.
+struct Seen {
+    clock: Time,
+    good: bool,
+    settled: bool,
+}
+
+async fn look(app: &App) -> Result<Seen> {
     // One look after another.
     let mut last = app.retention.0.lock().await;
     let (clock, found) = app.db.read(|conn| Ok((db::clock(conn)?, kept(conn)?))).await?;
@@ -142,7 +161,11 @@ pub async fn believed(app: &App) -> Result<Option<Time>> {
         ticks,
         confirmed: confirmed || last.as_ref().is_some_and(|last| last.confirmed),
     });
-    Ok(good.then_some(clock))
+    Ok(Seen {
+        clock,
+        good,
+        settled: after.claim.is_none(),
+    })
 }
 
 /// Before anything was kept: the newest line of the audit trail tells when somebody was here last.

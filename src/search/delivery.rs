@@ -26,7 +26,7 @@ use crate::conditional::Made;
 use crate::db::Conn;
 use crate::error::Result;
 use crate::literals::Live;
-use crate::page::{Key, PageQuery, Start};
+use crate::page::{Key, PageQuery, Start, wrong_cursor};
 use crate::page_type;
 use crate::request::{FromParams, Params, Query, invalid};
 use crate::schema::publications;
@@ -107,6 +107,9 @@ async fn search_articles(app: State, query: Query<SearchQuery>, req: HttpRequest
     let query = query.0;
     let list = format!("search {:?} {:?} {:?}", query.q, query.sort, query.filters);
     let start = query.page.start(&list, &Key::Int(0))?;
+    if start.after.is_some() && place(&start).is_none() {
+        return Err(wrong_cursor());
+    }
     let (state, target) = (app.clone(), Target::of(&req));
     serve(&app, &req, move |conn| {
         find(conn, &state, &query, &start, &target).map(Outcome::Here)

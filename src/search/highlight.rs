@@ -97,7 +97,6 @@ pub fn highlight(field: HighlightField, text: &str, terms: &[Term], spelling: Sp
 fn places(text: &str, terms: &[Term], spelling: Spelling) -> Vec<Place> {
     let ranges = ranges(text);
     let initials: Vec<Option<char>> = terms.iter().map(Term::initial).collect();
-    let longest = terms.iter().map(Term::len).max().unwrap_or(0);
     let mut places = Vec::new();
     for (at, range) in ranges.iter().enumerate() {
         let begins = text.get(range.clone()).and_then(initial).map(Some);
@@ -107,8 +106,10 @@ fn places(text: &str, terms: &[Term], spelling: Spelling) -> Vec<Place> {
         let Some(first) = word(text, range.clone()) else {
             continue;
         };
+        let reach = terms.iter().filter_map(|term| term.reach(&first, spelling)).max();
+        let Some(reach) = reach else { continue };
         let following = ranges.iter().skip(at + 1).filter_map(|range| word(text, range.clone()));
-        let found: Vec<Word> = std::iter::once(first).chain(following).take(longest).collect();
+        let found: Vec<Word> = std::iter::once(first).chain(following).take(reach).collect();
         for (term, wanted) in terms.iter().enumerate() {
             if let Some(count) = wanted.matches(&found, spelling)
                 && let (Some(first), Some(last)) = (found.first(), found.get(count - 1))

@@ -22,6 +22,16 @@ pub enum Spelling {
     Folded,
 }
 
+impl Word {
+    /// The word in a spelling.
+    fn spelled(&self, spelling: Spelling) -> &String {
+        match spelling {
+            Spelling::Exact => &self.exact,
+            Spelling::Folded => &self.folded,
+        }
+    }
+}
+
 impl Term {
     fn new(found: &[Word], prefix: bool) -> Option<Self> {
         (!found.is_empty()).then(|| Self {
@@ -29,11 +39,6 @@ impl Term {
             folded: found.iter().map(|word| word.folded.clone()).collect(),
             prefix,
         })
-    }
-
-    /// How many words it has.
-    pub fn len(&self) -> usize {
-        self.exact.len()
     }
 
     /// The first letter of its first word, without accents.
@@ -58,14 +63,21 @@ impl Term {
         needle
     }
 
+    /// How many words there must be to tell whether it is the term that begins with this one; none when it cannot be.
+    pub fn reach(&self, first: &Word, spelling: Spelling) -> Option<usize> {
+        let fits = match self.words(spelling) {
+            [_] => self.matches(std::slice::from_ref(first), spelling).is_some(),
+            [own, ..] => *own == *first.spelled(spelling),
+            [] => false,
+        };
+        fits.then_some(self.exact.len())
+    }
+
     /// How many of these words, from the first, are the term.
     pub fn matches(&self, found: &[Word], spelling: Spelling) -> Option<usize> {
         let own = self.words(spelling);
         let fits = |(place, (own_word, word)): (usize, (&String, &Word))| {
-            let word = match spelling {
-                Spelling::Exact => &word.exact,
-                Spelling::Folded => &word.folded,
-            };
+            let word = word.spelled(spelling);
             word == own_word || (self.prefix && place + 1 == own.len() && word.starts_with(own_word.as_str()))
         };
         (found.len() >= own.len() && own.iter().zip(found).enumerate().all(fits)).then_some(own.len())

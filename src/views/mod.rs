@@ -2,7 +2,7 @@
 //! about anyone.
 //!
 //! A reader is known by a digest of network address, browser and story under a salt that is drawn anew each day. Digests
-//! live in memory only, and no longer than an hour or two. Whoever calls their browser something else each time is many
+//! live in memory only, and no longer than an hour and some minutes. Whoever calls their browser something else each time is many
 //! readers, but one address has no more than [`MOST_READERS`]. Counts are gathered here and written every few seconds.
 
 pub mod delivery;
@@ -212,6 +212,13 @@ impl Views {
             *locked(&self.counts[shard]).entry(article).or_default() += 1;
         }
         counted
+    }
+
+    /// Lets go of readers whose half hour is over, also where nobody comes any more.
+    pub fn sweep(&self, now: Time) {
+        for readers in &self.readers {
+            locked(readers).keep_fresh(now.ms());
+        }
     }
 
     /// The live story that an id or slug is known to mean.

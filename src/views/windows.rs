@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::db::{Conn, Tx, Value, clock, insert_once, lock, try_lock};
 use crate::error::{Problem, Result};
 use crate::meta;
+use crate::retention;
 use crate::schedules::clock::{Steady, ticks};
 use crate::schema::{view_flushes, view_hours, view_totals};
 use crate::types::Time;
@@ -66,8 +67,10 @@ impl Tending {
 /// Brings the sums to this hour, and lets go what no window will ask for; one program at a time does it.
 pub async fn tend(app: &App) -> Result<()> {
     let now = app.views.tending.hour(app.db.read(clock).await?);
-    while app.db.write(move |tx| roll(tx, now)).await? {}
-    if app.views.tending.is_hour_over() {
+    // A clock that is behind for a while must move no hours: only one that was ahead is put right.
+    let settled = retention::clock::is_settled(app).await?;
+    while app.db.write(move |tx| roll(tx, now, settled)).await? {}
+    if app.views.tending.is_hour_over() && retention::clock::believed(app).await?.is_some() {
         let until = app.db.read(move |conn| going(conn, now)).await?;
         while app.db.write(move |tx| forget(tx, until)).await? {}
     }
@@ -133,8 +136,8 @@ impl Sums {
     }
 }
 
-/// Takes the sums a piece nearer to an hour. True when there may be more to do.
-fn roll(tx: &mut Tx<'_>, now: i64) -> Result<bool> {
+/// Takes the sums a piece nearer to an hour, back only when that hour is settled. True when there may be more to do.
+fn roll(tx: &mut Tx<'_>, now: i64, settled: bool) -> Result<bool> {
     if !try_lock(tx.conn, ROLLED)? {
         return Ok(false);
     }
@@ -153,7 +156,7 @@ fn roll(tx: &mut Tx<'_>, now: i64) -> Result<bool> {
             let to = next(tx.conn, hour)?.map_or(now, |next| next.min(now));
             on(tx.conn, hour, to, 0, "")?;
         }
-        None if now < hour - BEHIND => {
+        None if settled && now < hour - BEHIND => {
             tracing::warn!(
                 hours = hour - now,
                 "the clock was ahead: the windows of views are taken back to it"

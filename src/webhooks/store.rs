@@ -380,11 +380,16 @@ pub fn note_success(tx: &mut Tx<'_>, id: &Id) -> Result<Option<End>> {
 /// Notes that a try failed. A receiver that is gone, or has failed for too long by a clock that is believed, is to be given
 /// up: the webhook is locked then.
 pub fn note_failure(tx: &mut Tx<'_>, id: &Id, gone: bool, timely: bool) -> Result<Option<End>> {
-    let Some(row) = find(tx.conn, id)?.filter(|row| !row.disabled) else {
+    // Takes the row, so that of several tries that fail at once one gives it up.
+    let locked = diesel::update(webhooks::table.find(id).filter(webhooks::disabled.eq(false)))
+        .set(webhooks::disabled.eq(false))
+        .execute(tx.conn)?;
+    let Some(row) = find(tx.conn, id)?.filter(|_| locked > 0) else {
         return Ok(None);
     };
-    let failing_since = row.failing_since.unwrap_or(tx.now);
-    if row.failing_since.is_none() {
+    // A time that a clock ahead has left does not hold for ever.
+    let failing_since = row.failing_since.unwrap_or(tx.now).min(tx.now);
+    if row.failing_since != Some(failing_since) {
         diesel::update(webhooks::table.find(id))
             .set(webhooks::failing_ms.eq(failing_since.ms()))
             .execute(tx.conn)?;

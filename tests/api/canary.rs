@@ -196,7 +196,8 @@ impl Cage {
                 && !["listChanges", "streamChanges"].contains(&now.operation.as_str())
             {
                 assert_eq!(
-                    now.body, before.body,
+                    undated(asked, &now.body),
+                    undated(asked, &before.body),
                     "{when}, the answer to {asked} is not what it was before"
                 );
             }
@@ -287,6 +288,16 @@ impl Merged for Value {
 fn tomorrow() -> String {
     let time = chrono::Utc::now() + chrono::Duration::days(1);
     time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
+}
+
+/// An answer, of the sitemap's index without its dates: a page that a story has left has changed, and that is what they
+/// tell.
+fn undated(asked: &str, body: &str) -> String {
+    let pieces = body.split("<lastmod>");
+    match asked.contains("/sitemap.xml") {
+        true => pieces.map(|piece| piece.split_once("</lastmod>").map_or(piece, |(_, rest)| rest)).collect(),
+        false => body.to_owned(),
+    }
 }
 
 newsroom_tests! {

@@ -1,5 +1,8 @@
 //! Search: what is found, in which order, how it is shown, and what is never found.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
 use crate::support::{Desk, Reply, Value, json, newsroom_tests};
 
 /// A query, as it stands in an address.
@@ -206,6 +209,10 @@ newsroom_tests! {
             let before = search(&desk, "song cau", &format!("&limit=4&sort={sort}&cursor={back}")).await;
             assert_eq!(before.each("id"), whole.each("id")[8..12], "{sort} backwards");
             desk.as_reader().get(&address("other", &format!("&sort={sort}&cursor={back}"))).await.refuses(400, "invalid_cursor");
+            let mut torn: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(&back).expect("base64")).expect("a cursor");
+            torn["i"] = json!("nowhere");
+            let torn = URL_SAFE_NO_PAD.encode(torn.to_string());
+            desk.as_reader().get(&address("song cau", &format!("&limit=4&sort={sort}&cursor={torn}"))).await.refuses(400, "invalid_cursor");
         }
     }
 
