@@ -295,7 +295,9 @@ fn tomorrow() -> String {
 fn undated(asked: &str, body: &str) -> String {
     let pieces = body.split("<lastmod>");
     match asked.contains("/sitemap.xml") {
-        true => pieces.map(|piece| piece.split_once("</lastmod>").map_or(piece, |(_, rest)| rest)).collect(),
+        true => pieces
+            .map(|piece| piece.split_once("</lastmod>").map_or(piece, |(_, rest)| rest))
+            .collect(),
         false => body.to_owned(),
     }
 }

@@ -246,7 +246,10 @@ fn who_had_asked_is_told_when_it_is_published_on_time() {
             .is(200);
         let live = once(&desk, &planned, |article| article["status"] == "published").await;
         let last = server.mails(2).await.remove(1);
-        assert_eq!(told(&[last.clone()]), [mail("writer@example.vn", "Đã đăng: Đúng giờ")]);
+        assert_eq!(
+            told(std::slice::from_ref(&last)),
+            [mail("writer@example.vn", "Đã đăng: Đúng giờ")]
+        );
         let text = last.text().replace("\r\n", "\n");
         assert!(
             text.starts_with("Trần Biên Tập đã hẹn giờ đăng, và bài đã lên trang:\nĐúng giờ\n"),
