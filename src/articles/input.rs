@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::sync::Semaphore;
 use utoipa::ToSchema;
 
 use super::{Content, Seo, Source};
@@ -227,7 +228,27 @@ pub struct Changes {
     body: Option<Body>,
 }
 
+/// Bytes of Markdown or HTML that take so long to read that other requests would notice.
+const LONG: usize = 32 * 1024;
+
+/// One long text is read at a time: what editors send must not slow down what readers get.
+static READING: Semaphore = Semaphore::const_new(1);
+
 impl ArticlePatch {
+    /// [`Self::checked`], off the async threads when there is a long text to read.
+    pub async fn checked_aside(self, new: bool) -> Result<Changes> {
+        let is_long = |text: &Patch<String>| matches!(text, Patch::Set(text) if text.len() > LONG);
+        if !is_long(&self.body_markdown) && !is_long(&self.body_html) {
+            return self.checked(new);
+        }
+        let permit = READING.acquire().await.map_err(Problem::internal)?;
+        let read = move || {
+            let _permit = permit;
+            self.checked(new)
+        };
+        tokio::task::spawn_blocking(read).await.map_err(Problem::internal)?
+    }
+
     /// Checks every rule that needs no database. `new` asks for what a new article must have.
     pub fn checked(mut self, new: bool) -> Result<Changes> {
         let mut check = Check::new();

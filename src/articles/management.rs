@@ -220,7 +220,7 @@ async fn list_articles(
 #[post("/articles")]
 async fn create_article(app: State, caller: Caller, idempotency: IdempotencyKey, body: Body) -> Result<Answer> {
     let input = body.json::<ArticlePatch>().await?;
-    let changes = input.value.checked(true)?;
+    let changes = input.value.checked_aside(true).await?;
     if changes.owner().is_some_and(|owner| *owner != caller.id) {
         caller.at_least(Role::Editor)?;
     }
@@ -307,7 +307,7 @@ async fn update_article(app: State, caller: Caller, id: PathId, if_match: IfMatc
     app.db
         .read(move |conn| get(conn, &who, &wanted)?.check_may_change(&who))
         .await?;
-    let changes = body.patch::<ArticlePatch>().await?.checked(false)?;
+    let changes = body.patch::<ArticlePatch>().await?.checked_aside(false).await?;
     if changes.owner().is_some() {
         caller.at_least(Role::Editor)?;
     }

@@ -156,6 +156,9 @@ async fn invite_editor(app: State, caller: Caller, id: PathId, idempotency: Idem
     let once = idempotency.of(caller.id.as_str(), "");
     let answer = write_once(&app, once, move |tx| {
         let account = editors::get(tx.conn, &id)?;
+        if account.role == Role::Admin.as_str() {
+            caller.session()?;
+        }
         if account.disabled || !account.password_hash.is_empty() {
             return Err(Problem::new(
                 Code::AlreadyActive,

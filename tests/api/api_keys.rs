@@ -155,6 +155,28 @@ newsroom_tests! {
         machine.post("/editors", new).await.refuses(403, "forbidden");
     }
 
+    async fn a_key_makes_no_admin_and_becomes_none(desk, SMTP_URL = "smtp://127.0.0.1:1") {
+        let machine = program(&desk, &desk.as_admin(), &["editors:read", "editors:write"]).await;
+        let of = async |email: &str| {
+            let found = machine.get(&format!("/editors?q={email}")).await.is(200);
+            (format!("/editors/{}", found.text("/data/0/id")), found.json["data"][0]["version"].as_i64().expect("a version"))
+        };
+        let (admin, version) = of("admin@example.vn").await;
+        machine.patch(&admin, json!({ "name": "Quản trị" }), version).await.refuses(403, "forbidden");
+        machine.patch(&admin, json!({ "email": "toi@example.vn" }), version).await.refuses(403, "forbidden");
+        machine.patch(&admin, json!({ "role": "writer" }), version).await.refuses(403, "forbidden");
+        machine.delete(&admin, version).await.refuses(403, "forbidden");
+        let (writer, version) = of("writer@example.vn").await;
+        machine.patch(&writer, json!({ "role": "admin" }), version).await.refuses(403, "forbidden");
+        machine.patch(&writer, json!({ "email": "toi@example.vn" }), version).await.refuses(403, "forbidden");
+        let admin = json!({ "email": "moi@example.vn", "name": "Mới", "role": "admin" });
+        machine.post("/editors", admin.clone()).await.refuses(403, "forbidden");
+        let invited = desk.as_admin().post("/editors", admin).await.is(201);
+        machine.ask("POST", &format!("/editors/{}/invitation", invited.id())).await.refuses(403, "forbidden");
+        let new = json!({ "email": "phu@example.vn", "name": "Phụ", "role": "editor" });
+        machine.post("/editors", new).await.is(201);
+    }
+
     async fn a_new_key_is_checked(desk) {
         let editor = desk.as_editor();
         for (body, pointer) in [
