@@ -234,6 +234,16 @@ const LONG: usize = 32 * 1024;
 /// One long text is read at a time: what editors send must not slow down what readers get.
 static READING: Semaphore = Semaphore::const_new(1);
 
+/// Reads what may take long, off the async threads.
+pub async fn read_aside<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    let permit = READING.acquire().await.map_err(Problem::internal)?;
+    let work = move || {
+        let _permit = permit;
+        read()
+    };
+    tokio::task::spawn_blocking(work).await.map_err(Problem::internal)
+}
+
 impl ArticlePatch {
     /// [`Self::checked`], off the async threads when there is a long text to read.
     pub async fn checked_aside(self, new: bool) -> Result<Changes> {
@@ -241,12 +251,7 @@ impl ArticlePatch {
         if !is_long(&self.body_markdown) && !is_long(&self.body_html) {
             return self.checked(new);
         }
-        let permit = READING.acquire().await.map_err(Problem::internal)?;
-        let read = move || {
-            let _permit = permit;
-            self.checked(new)
-        };
-        tokio::task::spawn_blocking(read).await.map_err(Problem::internal)?
+        read_aside(move || self.checked(new)).await?
     }
 
     /// Checks every rule that needs no database. `new` asks for what a new article must have.

@@ -47,6 +47,13 @@ impl SiteRow {
     pub fn default_language(&self) -> &str {
         self.languages.first().map_or("", String::as_str)
     }
+
+    /// Whether the newsroom gets its mail in Vietnamese: mails are written in two languages, and the first that the site has
+    /// counts.
+    pub fn writes_vietnamese(&self) -> bool {
+        let known = self.languages.iter().find(|tag| matches!(tag.as_str(), "vi" | "en"));
+        known.is_some_and(|tag| tag == "vi")
+    }
 }
 
 /// What readers consent to before they send feedback.

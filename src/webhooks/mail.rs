@@ -91,10 +91,9 @@ fn words(conn: &mut Conn, notice: &Notice) -> Result<Option<Words>> {
         Some(DisabledReason::ByHand) | None => return Ok(None),
     };
     let site = site::current(conn)?;
-    let known = site.languages.iter().find(|tag| matches!(tag.as_str(), "vi" | "en"));
     Ok(Some(Words {
         to,
-        vietnamese: known.is_some_and(|tag| tag == "vi"),
+        vietnamese: site.writes_vietnamese(),
         site: site.name,
         // The whole address may hold a secret.
         name: webhook.name.unwrap_or_else(|| origin(&webhook.url)),

@@ -8,6 +8,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use super::store::{Context, Prepared};
 use super::{BatchInput, BatchResults, MOST};
 use crate::app::State;
+use crate::articles::input::read_aside;
 use crate::auth::Caller;
 use crate::error::Result;
 use crate::idempotency::{Answer, IdempotencyKey, write_once};
@@ -41,10 +42,9 @@ async fn batch_articles(app: State, caller: Caller, idempotency: IdempotencyKey,
         _ => {}
     }
     check.done()?;
-    // Bodies are read off the async threads: a hundred of them take their time.
+    // A hundred bodies take their time.
     let prepare = move || operations.into_iter().map(Prepared::of).collect::<Vec<_>>();
-    let prepared = tokio::task::spawn_blocking(prepare).await;
-    let operations = Arc::new(prepared.map_err(crate::error::Problem::internal)?);
+    let operations = Arc::new(read_aside(prepare).await?);
     let once = idempotency.of(caller.id.as_str(), &input.hash);
     let state = app.clone();
     write_once(&app, once, move |tx| {

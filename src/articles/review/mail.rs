@@ -119,8 +119,7 @@ fn words(conn: &mut Conn, config: &Config, notice: Notice) -> Result<Option<Word
         return Ok(None);
     }
     let site = site::current(conn)?;
-    let known = site.languages.iter().find(|tag| matches!(tag.as_str(), "vi" | "en"));
-    let vietnamese = known.is_some_and(|tag| tag == "vi");
+    let vietnamese = site.writes_vietnamese();
     let public = match notice.event.is_published() {
         true => public(conn, config, &row.id)?,
         false => None,

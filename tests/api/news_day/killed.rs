@@ -13,7 +13,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::day::{Day, Step};
-use super::{change, feed, history, letter, line, newsroom, trail};
+use super::{change, history, letter, line, newsroom, trail};
 use crate::support::desk::{newsdesk, run_to_end};
 use crate::support::receiver::Receiver;
 use crate::support::smtp::MailServer;
@@ -193,7 +193,7 @@ async fn same_story(desk: &Desk, mail: &MailServer, receiver: &Receiver, mut day
         }
     }
 
-    let rows = feed(desk).await;
+    let rows = desk.feed().await;
     let stories: Vec<&Value> = rows.iter().filter(|row| row["article_id"].is_string()).collect();
     let changes = gather(
         stories

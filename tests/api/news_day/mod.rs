@@ -55,23 +55,6 @@ async fn trail(desk: &Desk, filter: &str) -> Vec<Value> {
     }
 }
 
-/// The change feed from the beginning.
-async fn feed(desk: &Desk) -> Vec<Value> {
-    let (mut rows, mut after) = (Vec::new(), String::new());
-    loop {
-        let page = desk
-            .as_reader()
-            .get(&format!("/changes?limit=100{after}"))
-            .await
-            .is(200);
-        rows.extend_from_slice(page.list("/data"));
-        if page["page"]["has_more"] == false {
-            return rows;
-        }
-        after = format!("&after={}", page.text("/page/next_cursor"));
-    }
-}
-
 /// Who did what to which, as the trail tells it.
 fn line(line: &Value) -> [String; 3] {
     let text = |pointer: &str| line.pointer(pointer).and_then(Value::as_str).expect("text").to_owned();
@@ -126,7 +109,7 @@ impl Ears<'_> {
             step.lines,
             "{name}: the trail"
         );
-        let changes = feed(self.desk).await;
+        let changes = self.desk.feed().await;
         let told = &changes[self.changes..];
         assert_eq!(
             told.iter().map(change).collect::<Vec<_>>(),
@@ -170,7 +153,7 @@ fn everybody_tells_the_same_story_of_a_news_day() {
     newsroom(|desk, mail, receiver, machine| async move {
         let mut ears = Ears {
             lines: trail(&desk, "").await.len(),
-            changes: feed(&desk).await.len(),
+            changes: desk.feed().await.len(),
             desk: &desk,
             mail: &mail,
             receiver: &receiver,

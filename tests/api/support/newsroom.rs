@@ -5,6 +5,20 @@ use std::io::Write;
 use super::{Desk, Reply, Value, json};
 
 impl Desk {
+    /// The change feed from the beginning.
+    pub async fn feed(&self) -> Vec<Value> {
+        let (mut rows, mut after) = (Vec::new(), String::new());
+        loop {
+            let path = format!("/changes?limit=100{after}");
+            let page = self.as_reader().get(&path).await.is(200);
+            rows.extend_from_slice(page.list("/data"));
+            if page["page"]["has_more"] == false {
+                return rows;
+            }
+            after = format!("&after={}", page.text("/page/next_cursor"));
+        }
+    }
+
     /// A draft of the writer's.
     pub async fn draft(&self, title: &str) -> Reply {
         self.as_writer()

@@ -310,19 +310,7 @@ fn called(names: &Names, text: &str) -> String {
 
 /// The stream of changes from its beginning to its end for now.
 async fn streamed(desk: &Desk) -> String {
-    let (mut rows, mut after) = (0, String::new());
-    loop {
-        let page = desk
-            .as_reader()
-            .get(&format!("/changes?limit=100{after}"))
-            .await
-            .is(200);
-        rows += page.list("/data").len();
-        after = format!("&after={}", page.text("/page/next_cursor"));
-        if page["page"]["has_more"] == false {
-            break;
-        }
-    }
+    let rows = desk.feed().await.len();
     let url = format!("{}/delivery/v1/changes/stream", desk.address());
     let mut answer = http().get(url).send().await.expect("a stream");
     let mut text = String::new();
