@@ -1,10 +1,12 @@
 //! The delivery path: in front of the routing, answers that are at hand leave at once.
 //!
 //! What is not at hand goes the ordinary way, through [`crate::server`], and is at hand afterwards. Here is nothing that
-//! waits: no database, no lock that is held while anything is made.
+//! waits: no lock that is held while anything is made, and of the database only one story out of an embedded one, which
+//! takes a few looks by index; see [`crate::db::Db::read_here`].
 
 use std::future::{Ready, ready};
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use actix_http::Request;
 use actix_service::{IntoServiceFactory, Service, ServiceFactory};
@@ -19,9 +21,12 @@ use futures_util::{FutureExt, TryFutureExt};
 use crate::app::State;
 use crate::auth::api_keys::in_headers;
 use crate::cache::Response;
-use crate::request::address_behind;
-use crate::server;
+use crate::request::{Counted, PathRef, address_behind};
 use crate::types::Time;
+use crate::{articles, cache, server};
+
+/// Where stories are.
+const STORIES: &str = "/delivery/v1/articles/";
 
 /// Puts the delivery path in front of an application.
 pub fn front<I, S, B>(app: State, application: I) -> Front<S>
@@ -104,7 +109,9 @@ fn at_hand(app: &State, request: &Request) -> Option<Response> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) || !is_delivery(path) {
         return None;
     }
-    let entry = app.cache.get(path, uri.query().unwrap_or(""))?;
+    let Some(entry) = app.cache.get(path, uri.query().unwrap_or("")) else {
+        return read_story(app, request);
+    };
     if !entry.is_ready(request.head()) || server::head_size(request.headers()) > server::HEAD_LIMIT {
         return None;
     }
@@ -114,13 +121,36 @@ fn at_hand(app: &State, request: &Request) -> Option<Response> {
     Some(response)
 }
 
+/// A story that is not at hand, but can be read without waiting: its page is what most readers ask for who ask for what
+/// nobody else does.
+fn read_story(app: &State, request: &Request) -> Option<Response> {
+    let start = Instant::now();
+    let uri = request.uri();
+    let path = uri.path();
+    let article = PathRef::parse(path.strip_prefix(STORIES)?)?;
+    let headers = request.headers();
+    // A front end that fetches for readers has no limit, which takes a look at its key.
+    if uri.query().is_some() || in_headers(headers).is_some() || server::head_size(headers) > server::HEAD_LIMIT {
+        return None;
+    }
+    let address = address_behind(request.peer_addr(), headers, &app.config.trusted_proxies);
+    app.limits.delivery(address).ok()?;
+    let Some(entry) = cache::build_here(app, path, |here| articles::delivery::plain(here, app, &article)) else {
+        request.extensions_mut().insert(Counted);
+        return None;
+    };
+    let mut response = entry.answer(request.head());
+    surround(request, &mut response);
+    let id = response.headers().get(server::X_REQUEST_ID);
+    let id = id.and_then(|id| id.to_str().ok()).unwrap_or_default();
+    server::log(request.method(), path, response.status(), start, id, None);
+    Some(response)
+}
+
 /// A beacon without a body, of a story whose address is known.
 fn count_view(app: &State, request: &Request) -> Option<Response> {
     let uri = request.uri();
-    let reference = uri
-        .path()
-        .strip_prefix("/delivery/v1/articles/")?
-        .strip_suffix("/views")?;
+    let reference = uri.path().strip_prefix(STORIES)?.strip_suffix("/views")?;
     let headers = request.headers();
     let length = headers.get(header::CONTENT_LENGTH).map(HeaderValue::as_bytes);
     let empty = matches!(length, None | Some(b"0")) && !headers.contains_key(header::TRANSFER_ENCODING);

@@ -70,6 +70,15 @@ impl<T> Shelf<T> {
         }
     }
 
+    /// The things with these ids, when all are known.
+    fn recall(&self, ids: &[Id]) -> Option<Things<T>> {
+        let known = |id: &Id| {
+            let item = self.items.get(id).filter(Item::holds)?;
+            Some((id.clone(), item.thing))
+        };
+        ids.iter().map(known).collect()
+    }
+
     /// The things with these ids; those that are not known are read in this snapshot.
     fn get<L>(&self, truth: &Truth, conn: &mut Conn, ids: &[Id], load: L) -> Result<Things<T>>
     where
@@ -117,12 +126,26 @@ impl Known {
 
     /// Slugs and names of things that live stories use.
     pub fn names(&self, conn: &mut Conn, kind: Kind, ids: &[Id]) -> Result<Things<Name>> {
-        let shelf = match kind {
+        self.shelf(kind)
+            .get(&self.truth, conn, ids, |conn, ids| names_of(conn, kind, ids))
+    }
+
+    /// The same, without a look at the database; none when not all of them are known.
+    pub fn recall_names(&self, kind: Kind, ids: &[Id]) -> Option<Things<Name>> {
+        self.shelf(kind).recall(ids)
+    }
+
+    /// Files of images, without a look at the database; none when not all of them are known.
+    pub fn recall_images(&self, ids: &[Id]) -> Option<Things<ImageFile>> {
+        self.images.recall(ids)
+    }
+
+    fn shelf(&self, kind: Kind) -> &Shelf<Name> {
+        match kind {
             Kind::Section => &self.sections,
             Kind::Tag => &self.tags,
             Kind::Author => &self.authors,
-        };
-        shelf.get(&self.truth, conn, ids, |conn, ids| names_of(conn, kind, ids))
+        }
     }
 
     /// Files of images that live stories show.

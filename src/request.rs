@@ -50,6 +50,10 @@ impl FromRequest for RequestId {
 #[derive(Debug, Clone, Copy)]
 pub struct Forwarded(pub Option<IpAddr>);
 
+/// A read that has been counted against the reader's limit.
+#[derive(Debug, Clone, Copy)]
+pub struct Counted;
+
 /// Whether the request comes from such a front end.
 pub fn is_forwarded(req: &HttpRequest) -> bool {
     req.extensions().get::<Forwarded>().is_some()
@@ -57,7 +61,7 @@ pub fn is_forwarded(req: &HttpRequest) -> bool {
 
 /// The reader that a front end names: the first address, since proxies on the way add theirs behind it.
 pub fn named_reader(headers: &header::HeaderMap) -> Option<IpAddr> {
-    let line = headers.get("x-forwarded-for")?.to_str().ok()?;
+    let line = headers.get(header::X_FORWARDED_FOR)?.to_str().ok()?;
     let ip = line.split(',').next()?.trim().parse::<IpAddr>().ok()?;
     Some(ip.to_canonical())
 }
@@ -80,17 +84,24 @@ pub fn address_behind(peer: Option<SocketAddr>, headers: &header::HeaderMap, tru
         return peer;
     }
     // From the right: the first address that is not one of our own proxies is the last one that was really seen.
-    let forwarded = headers
-        .get_all("x-forwarded-for")
+    let mut forwarded = headers
+        .get_all(header::X_FORWARDED_FOR)
         .filter_map(|value| value.to_str().ok());
-    let hops: Vec<&str> = forwarded.flat_map(|line| line.split(',')).collect();
-    last_seen(peer, &hops, |ip| trusted.contains(ip))
+    let first = forwarded.next().unwrap_or("");
+    let trusted = |ip: &IpAddr| trusted.contains(ip);
+    match forwarded.next() {
+        None => last_seen(peer, first.rsplit(','), trusted),
+        Some(second) => {
+            let lines: Vec<&str> = [first, second].into_iter().chain(forwarded).collect();
+            last_seen(peer, lines.iter().rev().flat_map(|line| line.rsplit(',')), trusted)
+        }
+    }
 }
 
-/// Walks the hops from the right, where our own proxies wrote; what stands left of an unreadable hop is anybody's word.
-fn last_seen(peer: IpAddr, hops: &[&str], trusted: impl Fn(&IpAddr) -> bool) -> IpAddr {
+/// Walks the hops, given from the right, where our own proxies wrote; what stands left of an unreadable hop is anybody's word.
+fn last_seen<'h>(peer: IpAddr, hops: impl Iterator<Item = &'h str>, trusted: impl Fn(&IpAddr) -> bool) -> IpAddr {
     let mut seen = peer;
-    for hop in hops.iter().rev() {
+    for hop in hops {
         let Ok(ip) = hop.trim().parse::<IpAddr>() else { break };
         seen = ip.to_canonical();
         if !trusted(&seen) {
@@ -497,6 +508,14 @@ pub enum PathRef {
 }
 
 impl PathRef {
+    /// Reads a segment of a path; none when nothing can be named by it.
+    pub fn parse(text: &str) -> Option<Self> {
+        match Id::parse(text) {
+            Some(id) => Some(Self::Id(id)),
+            None => crate::text::is_slug(text).then(|| Self::Slug(text.to_owned())),
+        }
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         match self {
@@ -512,11 +531,7 @@ impl FromRequest for PathRef {
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
         let text = req.match_info().iter().next().map_or("", |(_, text)| text);
-        ready(match (Id::parse(text), crate::text::is_slug(text)) {
-            (Some(id), _) => Ok(Self::Id(id)),
-            (None, true) => Ok(Self::Slug(text.to_owned())),
-            (None, false) => Err(Problem::not_found("item")),
-        })
+        ready(Self::parse(text).ok_or_else(|| Problem::not_found("item")))
     }
 }
 
@@ -549,7 +564,7 @@ mod tests {
     fn a_client_cannot_choose_its_address_behind_a_proxy() {
         let ip = |text: &str| text.parse::<IpAddr>().expect("an address");
         let proxy = ip("127.0.0.1");
-        let seen = |hops: &[&str]| last_seen(proxy, hops, |ip| *ip == proxy);
+        let seen = |hops: &[&str]| last_seen(proxy, hops.iter().rev().copied(), |ip| *ip == proxy);
         assert_eq!(seen(&["203.0.113.7"]), ip("203.0.113.7"));
         assert_eq!(seen(&["6.6.6.6", " x", " 203.0.113.7"]), ip("203.0.113.7"));
         assert_eq!(seen(&["6.6.6.6", "203.0.113.7", "127.0.0.1"]), ip("203.0.113.7"));

@@ -469,7 +469,15 @@ fn plain(status: StatusCode) -> Problem {
     }
 }
 
-fn log(method: &Method, path: &str, status: StatusCode, start: Instant, request_id: &str, problem: Option<&Problem>) {
+/// The line that each request leaves in the log.
+pub fn log(
+    method: &Method,
+    path: &str,
+    status: StatusCode,
+    start: Instant,
+    request_id: &str,
+    problem: Option<&Problem>,
+) {
     let ms = start.elapsed().as_micros() as f64 / 1000.0;
     let (status, method) = (status.as_u16(), method.as_str());
     let code = problem.map(|problem| problem.code().as_str());

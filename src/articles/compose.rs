@@ -308,7 +308,48 @@ pub struct Composer<'c> {
     images: Things<ImageFile>,
 }
 
+/// What some stories point at.
+struct Pointers {
+    sections: Vec<Id>,
+    tags: Vec<Id>,
+    authors: Vec<Id>,
+    images: Vec<Id>,
+}
+
+impl Pointers {
+    fn of<'a>(
+        cards: impl Iterator<Item = &'a Card> + Clone,
+        captions: impl Iterator<Item = &'a FrozenCaption>,
+    ) -> Self {
+        let unique = |ids: Vec<&Id>| {
+            let mut ids: Vec<Id> = ids.into_iter().cloned().collect();
+            ids.sort();
+            ids.dedup();
+            ids
+        };
+        let covers = cards.clone().filter_map(|card| card.cover.as_ref());
+        Self {
+            sections: unique(cards.clone().filter_map(|card| card.section_id.as_ref()).collect()),
+            tags: unique(cards.clone().flat_map(|card| &card.tag_ids).collect()),
+            authors: unique(cards.flat_map(|card| &card.author_ids).collect()),
+            images: unique(covers.chain(captions).map(|caption| &caption.image_id).collect()),
+        }
+    }
+}
+
 impl<'c> Composer<'c> {
+    /// Takes the names and image files of a story from memory; none when not all of them are there.
+    pub fn recall(config: &'c Config, known: &Known, card: &Card, captions: &[FrozenCaption]) -> Option<Self> {
+        let ids = Pointers::of(std::iter::once(card), captions.iter());
+        Some(Self {
+            config,
+            sections: known.recall_names(Kind::Section, &ids.sections)?,
+            tags: known.recall_names(Kind::Tag, &ids.tags)?,
+            authors: known.recall_names(Kind::Author, &ids.authors)?,
+            images: known.recall_images(&ids.images)?,
+        })
+    }
+
     /// Loads the names and image files of some stories.
     pub fn load<'a>(
         conn: &mut Conn,
@@ -317,25 +358,15 @@ impl<'c> Composer<'c> {
         cards: impl Iterator<Item = &'a Card> + Clone,
         captions: impl Iterator<Item = &'a FrozenCaption>,
     ) -> Result<Self> {
-        let unique = |ids: Vec<&Id>| {
-            let mut ids: Vec<Id> = ids.into_iter().cloned().collect();
-            ids.sort();
-            ids.dedup();
-            ids
-        };
-        let sections = unique(cards.clone().filter_map(|card| card.section_id.as_ref()).collect());
-        let tags = unique(cards.clone().flat_map(|card| &card.tag_ids).collect());
-        let authors = unique(cards.clone().flat_map(|card| &card.author_ids).collect());
-        let covers = cards.filter_map(|card| card.cover.as_ref());
-        let images = unique(covers.chain(captions).map(|caption| &caption.image_id).collect());
+        let ids = Pointers::of(cards, captions);
         Ok(Self {
             config,
-            sections: names(conn, known, Kind::Section, &sections)?,
-            tags: names(conn, known, Kind::Tag, &tags)?,
-            authors: names(conn, known, Kind::Author, &authors)?,
+            sections: names(conn, known, Kind::Section, &ids.sections)?,
+            tags: names(conn, known, Kind::Tag, &ids.tags)?,
+            authors: names(conn, known, Kind::Author, &ids.authors)?,
             images: match known {
-                Some(known) => known.images(conn, config, &images)?,
-                None => shared(image_files_of(conn, config, &images)?),
+                Some(known) => known.images(conn, config, &ids.images)?,
+                None => shared(image_files_of(conn, config, &ids.images)?),
             },
         })
     }
@@ -433,14 +464,6 @@ impl<'c> Composer<'c> {
     }
 }
 
-/// The frozen rest of a story.
-pub fn doc_of(conn: &mut Conn, id: &Id) -> Result<Option<Doc>> {
-    let doc = publication_docs::table.find(id).select(publication_docs::doc);
-    let json: Option<String> = doc.first(conn).optional()?;
-    json.map(|json| serde_json::from_str(&json).map_err(Problem::internal))
-        .transpose()
-}
-
 /// The frozen rest of some stories.
 pub fn docs_of(conn: &mut Conn, ids: &[Id]) -> Result<HashMap<Id, Doc>> {
     let rows: Vec<(Id, String)> = publication_docs::table
@@ -488,6 +511,17 @@ pub struct Translations {
     pub newest: Option<Time>,
     /// Purge keys of what their addresses are made of.
     pub keys: Vec<String>,
+}
+
+impl Translations {
+    /// No other language; when the story or the site last changed.
+    pub fn none(newest: Option<Time>) -> Self {
+        Self {
+            list: Vec::new(),
+            newest,
+            keys: Vec::new(),
+        }
+    }
 }
 
 /// The other languages of a story.

@@ -3,19 +3,21 @@
 use actix_web::{HttpRequest, HttpResponse, get};
 use diesel::prelude::*;
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::compose::{Article, ArticleSummary, figure_alt, figure_html, published_body};
-use super::forms::{self, Story};
+use super::forms;
 use super::json_ld;
 use super::listing::{ArticleFilters, summaries};
-use super::publication::{Found, PublicationRow, look_up};
+use super::publication::{Found, PublicationRow};
+use super::story::{self, Story};
 use crate::app::{App, State};
 use crate::cache::{Outcome, Target, serve};
 use crate::changes;
 use crate::conditional::Made;
-use crate::db::Conn;
+use crate::db::{Conn, Here};
 use crate::error::{Problem, Result};
 use crate::page::{Key, PageQuery, Start};
 use crate::request::{FromParams, Params, PathRef, Query, invalid};
@@ -205,21 +207,54 @@ async fn get_article(
     serve(&app, &req, move |conn| one(conn, &state, &article, &query)).await
 }
 
+/// A story as most readers ask for it, without additions: one look when the rest is known. With it the number of the last
+/// change that is in it.
+pub fn plain(here: &mut Here<'_>, app: &App, article: &PathRef) -> Result<(Outcome, i64)> {
+    if let Found::Here(found) = here.once(|conn| story::find(conn, article))?
+        && let Some((story, seq)) = Story::recall(app, found)?
+    {
+        return Ok((Outcome::Here(answer(story, |story| filled(story, &[], None))?), seq));
+    }
+    here.together(|conn| {
+        let seq = app.db.truth().catch_up(conn)?;
+        let query = Ok(Query(OneQuery { include: Vec::new() }));
+        Ok((one(conn, app, article, &query)?, seq))
+    })
+}
+
 fn one(conn: &mut Conn, app: &App, article: &PathRef, query: &Result<Query<OneQuery>>) -> Result<Outcome> {
-    let row = match look_up(conn, article)? {
-        Found::Here(row) => row,
+    let found = match story::find(conn, article)? {
+        Found::Here(found) => found,
         Found::Moved(slug) => return Ok(Outcome::Moved(format!("/delivery/v1/articles/{slug}"))),
     };
     // Looked at now and not before: an unknown story is 404 whatever the query says.
     let Query(OneQuery { include }) = query.as_ref().map_err(Problem::copy)?;
-    let story = Story::load(conn, app, row)?;
-    let (keys, last_modified) = (story.keys.clone(), story.last_modified);
-    let article = whole(conn, app, story, include)?;
-    Made::json(&article, last_modified, keys, None).map(Outcome::Here)
+    let story = Story::load(conn, app, found)?;
+    answer(story, |story| whole(conn, app, story, include)).map(Outcome::Here)
+}
+
+fn answer(mut story: Story, form: impl FnOnce(Story) -> Result<Article>) -> Result<Made> {
+    let (keys, last_modified) = (std::mem::take(&mut story.keys), story.last_modified);
+    Made::json(&form(story)?, last_modified, keys, None)
 }
 
 /// A story as readers get it, with what was asked to be added.
 pub fn whole(conn: &mut Conn, app: &App, story: Story, include: &[ArticleInclude]) -> Result<Article> {
+    let json_ld = match include.contains(&ArticleInclude::JsonLd) {
+        true => Some(json_ld::news_article(
+            &app.config,
+            &site::current(conn)?,
+            &story.summary,
+            &story.doc,
+            &story.captions,
+            &story.corrections,
+        )?),
+        false => None,
+    };
+    filled(story, include, json_ld)
+}
+
+fn filled(story: Story, include: &[ArticleInclude], json_ld: Option<Value>) -> Result<Article> {
     let Story {
         row,
         summary,
@@ -230,17 +265,6 @@ pub fn whole(conn: &mut Conn, app: &App, story: Story, include: &[ArticleInclude
         ..
     } = story;
     let wants = |form| include.contains(&form);
-    let json_ld = match wants(ArticleInclude::JsonLd) {
-        true => Some(json_ld::news_article(
-            &app.config,
-            &site::current(conn)?,
-            &summary,
-            &doc,
-            &captions,
-            &corrections,
-        )?),
-        false => None,
-    };
     // Most readers get the body as it was kept.
     let forms = [ArticleInclude::Html, ArticleInclude::Markdown, ArticleInclude::Text];
     let body = match forms.into_iter().any(wants) {

@@ -1,84 +1,20 @@
-//! One story, put together for readers, and its addresses for those who want it in another form than JSON.
+//! The addresses of a story for those who want it in another form than JSON.
 
 use actix_web::{HttpRequest, HttpResponse, get};
 
-use super::compose::{
-    ArticleSummary, Composer, Placement, Translation, Translations, doc_of, figure_alt, figure_html, translations_of,
-};
-use super::corrections::store::corrections_of;
-use super::corrections::{self, Correction};
+use super::compose::{figure_alt, figure_html};
+use super::corrections;
 use super::json_ld::{self, JsonLd};
-use super::listing::placements;
-use super::publication::{Card, Doc, Found, PublicationRow, look_up};
+use super::publication::Found;
+use super::story::{self, Sight, Story};
 use crate::app::{App, State};
 use crate::body::{text_to_html, text_to_markdown};
 use crate::cache::{Outcome, serve};
-use crate::changes::key;
 use crate::conditional::{Lifetime, Made};
 use crate::db::Conn;
 use crate::error::{Problem, Result};
-use crate::known::Known;
 use crate::request::{NoParams, PathRef, Query};
 use crate::site;
-use crate::types::Time;
-
-/// A live story with everything that its forms are made of.
-pub struct Story {
-    /// Its row.
-    pub row: PublicationRow,
-    /// What cards show.
-    pub summary: ArticleSummary,
-    /// The frozen rest.
-    pub doc: Doc,
-    /// The placed images, in order.
-    pub captions: Vec<Placement>,
-    /// What readers are told was wrong, oldest first.
-    pub corrections: Vec<Correction>,
-    /// The same story in other languages.
-    pub translations: Vec<Translation>,
-    /// The purge keys of all of it.
-    pub keys: Vec<String>,
-    /// When the newest thing in it changed.
-    pub last_modified: Option<Time>,
-}
-
-impl Story {
-    /// Loads what belongs to a live story.
-    pub fn load(conn: &mut Conn, app: &App, row: PublicationRow) -> Result<Self> {
-        let card = row.card()?;
-        let doc = doc_of(conn, &row.article_id)?;
-        let doc = doc.ok_or_else(|| Problem::internal("a live publication has no document"))?;
-        Self::compose(conn, app, Some(&app.known), row, card, doc)
-    }
-
-    /// Puts a frozen story together with what it points at, from memory where there is one.
-    pub fn compose(
-        conn: &mut Conn,
-        app: &App,
-        known: Option<&Known>,
-        row: PublicationRow,
-        card: Card,
-        doc: Doc,
-    ) -> Result<Self> {
-        let composer = Composer::load(conn, &app.config, known, std::iter::once(&card), doc.captions.iter())?;
-        let translations: Translations = translations_of(conn, app, &row)?;
-        let corrections = corrections_of(conn, std::slice::from_ref(&row.article_id))?.remove(&row.article_id);
-        let mut keys = vec![key('a', &row.article_id), "site".to_owned()];
-        keys.extend(composer.keys());
-        keys.extend(translations.keys);
-        let dates = [Some(row.updated), composer.newest(), translations.newest];
-        Ok(Self {
-            summary: composer.summary(&row, card),
-            captions: placements(&composer, &doc),
-            corrections: corrections.unwrap_or_default(),
-            translations: translations.list,
-            last_modified: dates.into_iter().flatten().max(),
-            keys,
-            doc,
-            row,
-        })
-    }
-}
 
 /// What a page made of a story may do: show images. Nothing in it runs.
 const POLICY: &str = "default-src 'none'; img-src *; sandbox";
@@ -181,8 +117,8 @@ async fn answer(
 ) -> Result<HttpResponse> {
     let state = app.clone();
     serve(&app, &req, move |conn| {
-        let row = match look_up(conn, &article)? {
-            Found::Here(row) => row,
+        let found = match story::find(conn, &article)? {
+            Found::Here(found) => found,
             Found::Moved(slug) => {
                 let address = format!("/delivery/v1/articles/{slug}/{}", form.suffix());
                 return Ok(Outcome::Moved(address));
@@ -190,13 +126,13 @@ async fn answer(
         };
         // Looked at now and not before: an unknown story is 404 whatever the query says.
         query.as_ref().map_err(Problem::copy)?;
-        made(conn, &state, row, form).map(Outcome::Here)
+        made(conn, &state, found, form).map(Outcome::Here)
     })
     .await
 }
 
-fn made(conn: &mut Conn, app: &App, row: PublicationRow, form: Form) -> Result<Made> {
-    let story = Story::load(conn, app, row)?;
+fn made(conn: &mut Conn, app: &App, found: Sight, form: Form) -> Result<Made> {
+    let story = Story::load(conn, app, found)?;
     let (body, media_type, policy) = match form {
         Form::Html => (html(&story)?.into_bytes(), "text/html; charset=utf-8", Some(POLICY)),
         Form::Markdown => (markdown(&story)?.into_bytes(), "text/markdown; charset=utf-8", None),

@@ -16,6 +16,7 @@ pub mod related;
 pub mod review;
 pub mod revisions;
 pub mod store;
+pub mod story;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

@@ -651,13 +651,14 @@ fn next_number(conn: &mut Conn, id: &Id, base: &str) -> Result<usize> {
     if first == 0 {
         return Ok(1);
     }
-    let pattern = format!("{base}-%");
-    let like: Vec<String> = slugs::table
-        .filter(slugs::slug.like(pattern))
+    // A range of the index: digits are followed by a colon. LIKE would read all slugs there are.
+    let numbered: Vec<String> = slugs::table
+        .filter(slugs::slug.ge(format!("{base}-0")))
+        .filter(slugs::slug.lt(format!("{base}-:")))
         .select(slugs::slug)
         .limit(10_000)
         .load(conn)?;
-    let numbers: std::collections::HashSet<usize> = like
+    let numbers: std::collections::HashSet<usize> = numbered
         .iter()
         .filter_map(|slug| slug[base.len() + 1..].parse().ok())
         .collect();

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::app::State;
 use crate::changes::retention::old_ones;
-use crate::db::{Conn, Tx, try_lock};
+use crate::db::{Conn, Fixed, Tx, Value, try_lock};
 use crate::error::{Problem, Result};
 use crate::schema::{audit, audit_anchors, counters};
 use crate::types::Time;
@@ -131,9 +131,8 @@ fn seal(tx: &mut Tx<'_>) -> Result<i64> {
     for line in &lines {
         number += 1;
         previous = line.seal(number, &previous);
-        diesel::update(audit::table.find(&line.id))
-            .set((audit::chain_no.eq(number), audit::hash.eq(&previous)))
-            .execute(tx.conn)?;
+        let values = [Value::Int(number), Value::Text(&previous), Value::Text(&line.id)];
+        Fixed::with("UPDATE audit SET chain_no = $1, hash = $2 WHERE id = $3", &values).run(tx.conn)?;
     }
     diesel::update(counters::table.find("audit_chain"))
         .set(counters::n.eq(number))

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use crate::app::State;
 use crate::changes::Truth;
 use crate::conditional::Made;
-use crate::db::{Conn, Db};
+use crate::db::{Conn, Db, Here};
 use crate::error::{Code, Problem, Result};
 
 pub use entry::{Entry, Response};
@@ -119,6 +119,16 @@ struct Landing {
     key: String,
 }
 
+impl Landing {
+    /// Tells those who wait. Off the board first: who comes now starts anew instead of getting what was seen before they
+    /// came.
+    fn land(self, done: &watch::Sender<Option<Arc<Result<Built>>>>, built: Result<Built>) {
+        drop(self);
+        // All who waited may have hung up.
+        let _ = done.send(Some(Arc::new(built)));
+    }
+}
+
 impl Drop for Landing {
     fn drop(&mut self) {
         self.app.cache.flights().remove(&self.key);
@@ -175,6 +185,49 @@ where
     }
 }
 
+/// Builds an answer on this thread when that takes no waiting: nobody else builds it, and the database can be read at once.
+/// None when it has to go the ordinary way, also when there is no answer to give.
+pub fn build_here<F>(app: &State, path: &str, build: F) -> Option<Arc<Entry>>
+where
+    F: FnOnce(&mut Here<'_>) -> Result<(Outcome, i64)>,
+{
+    app.db
+        .read_here(|here| {
+            let done = {
+                let mut flights = app.cache.flights();
+                let hash_map::Entry::Vacant(vacant) = flights.entry(path.to_owned()) else {
+                    return Ok(None);
+                };
+                if let Some(entry) = app.cache.entries.get(path).filter(|entry| entry.is_current()) {
+                    return Ok(Some(entry));
+                }
+                let (done, flight) = watch::channel(None);
+                vacant.insert(flight);
+                done
+            };
+            let landing = Landing {
+                app: app.clone(),
+                key: path.to_owned(),
+            };
+            let built = build(here).map(|(outcome, seq)| built_of(app.db.truth(), outcome, seq));
+            let entry = keep(app, path, &built);
+            // Whoever came for the same meanwhile.
+            landing.land(&done, built);
+            Ok(entry)
+        })?
+        .ok()?
+}
+
+/// Keeps what was built, if it is an answer and nothing has changed since.
+fn keep(app: &State, key: &str, built: &Result<Built>) -> Option<Arc<Entry>> {
+    tracing::debug!(key, "built");
+    let Ok(Built::Entry(entry)) = built else { return None };
+    if entry.is_current() {
+        app.cache.entries.insert(key.into(), Arc::clone(entry));
+    }
+    Some(Arc::clone(entry))
+}
+
 /// The build of this answer: the one that runs, or a new one, which then is the caller's own.
 fn board(app: &State, key: &str, build: &Arc<Builder>) -> (Flight, bool) {
     let mut flights = app.cache.flights();
@@ -198,16 +251,8 @@ fn board(app: &State, key: &str, build: &Arc<Builder>) -> (Flight, bool) {
     tokio::task::spawn(async move {
         let app = landing.app.clone();
         let built = render(&app.db, build).await;
-        tracing::debug!(key = landing.key, "built");
-        if let Ok(Built::Entry(entry)) = &built
-            && entry.is_current()
-        {
-            app.cache.entries.insert(landing.key.as_str().into(), Arc::clone(entry));
-        }
-        // Off the board first: who comes now starts anew instead of getting what was seen before they came.
-        drop(landing);
-        // All who waited may have hung up.
-        let _ = done.send(Some(Arc::new(built)));
+        keep(&app, &landing.key, &built);
+        landing.land(&done, built);
     });
     (flight, true)
 }
@@ -221,16 +266,21 @@ async fn landed(mut flight: Flight) -> Result<Arc<Result<Built>>> {
 
 async fn render(db: &Db, build: Arc<Builder>) -> Result<Built> {
     let truth = Arc::clone(db.truth());
-    db.read(move |conn| {
-        // In the same snapshot as the data, and before it: what this snapshot sees has then been applied to what the
-        // process remembers, and to all answers before anybody reads this one.
-        let seq = truth.catch_up(conn)?;
-        Ok(match build(conn)? {
-            Outcome::Moved(location) => Built::Moved(location),
-            Outcome::Here(made) => Built::Entry(Arc::new(entry_of(&truth, made, seq))),
-        })
-    })
-    .await
+    db.read(move |conn| built(&truth, conn, &*build)).await
+}
+
+fn built(truth: &Truth, conn: &mut Conn, build: impl FnOnce(&mut Conn) -> Result<Outcome>) -> Result<Built> {
+    // In the same snapshot as the data, and before it: what this snapshot sees has then been applied to what the process
+    // remembers, and to all answers before anybody reads this one.
+    let seq = truth.catch_up(conn)?;
+    Ok(built_of(truth, build(conn)?, seq))
+}
+
+fn built_of(truth: &Truth, outcome: Outcome, seq: i64) -> Built {
+    match outcome {
+        Outcome::Moved(location) => Built::Moved(location),
+        Outcome::Here(made) => Built::Entry(Arc::new(entry_of(truth, made, seq))),
+    }
 }
 
 fn entry_of(truth: &Truth, made: Made, seq: i64) -> Entry {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use diesel::prelude::*;
 
-use crate::db::{Conn, Tx};
+use crate::db::{Conn, Fixed, Tx};
 use crate::error::{Problem, Result};
 use crate::meta;
 use crate::schema::{changes, counters};
@@ -104,7 +104,7 @@ pub fn flush(conn: &mut Conn, pending: Vec<Change>, now: Time) -> Result<Vec<Arc
 
 /// The number of the newest change that this snapshot sees. Everything before it is seen as well.
 pub fn head(conn: &mut Conn) -> Result<i64> {
-    Ok(counters::table.find("changes").select(counters::n).first(conn)?)
+    Ok(Fixed::new("SELECT n FROM counters WHERE name = 'changes'").number(conn)?)
 }
 
 /// Rows of the diary after a number, in order.

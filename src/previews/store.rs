@@ -8,11 +8,11 @@ use super::management::{PreviewLink, PreviewLinkCreate};
 use super::{DEFAULT_SECONDS, LISTED_SECONDS, token};
 use crate::app::App;
 use crate::articles::Snapshot;
-use crate::articles::forms::Story;
 use crate::articles::publication::{PublicationRow, freeze};
 use crate::articles::record::people;
 use crate::articles::revisions::store::keep;
 use crate::articles::store::{get, hold};
+use crate::articles::story::{Around, Story};
 use crate::audit::{self, Actor};
 use crate::auth::Caller;
 use crate::db::{Conn, Tx, clock};
@@ -227,7 +227,7 @@ pub fn story(conn: &mut Conn, app: &App, token: &str) -> Result<Story> {
     let (card, doc) = freeze(conn, &snapshot)?;
     let row = as_published(conn, &article, number, snapshot)?;
     // What nobody public uses may change without a trace in the diary, so nothing is taken from memory.
-    Story::compose(conn, app, None, row, card, doc)
+    Story::compose(conn, app, None, row, card, doc, Around::UNKNOWN)
 }
 
 /// The row that publishing the revision would make.

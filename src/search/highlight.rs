@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::query::{Spelling, Term};
-use super::words::{Word, initial, ranges, word};
+use super::words::{Ranges, Word, word};
 
 /// Where something was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -50,6 +50,8 @@ const BEFORE: usize = 80;
 const AFTER: usize = 240;
 /// Bytes up to which a text is shown wholly.
 const WHOLE: usize = 300;
+/// Places that an excerpt may begin with: a word on every line needs no look at each of its places.
+const LOOKED_AT: usize = 200;
 
 /// A place where a term was found.
 struct Place {
@@ -93,22 +95,24 @@ pub fn highlight(field: HighlightField, text: &str, terms: &[Term], spelling: Sp
     Some(Highlight { field, parts })
 }
 
-/// Where the terms stand. Only words that begin like one of them are made and compared.
+/// Where the terms stand, as far as the excerpt can reach. Only words that may begin a term are made and compared.
 fn places(text: &str, terms: &[Term], spelling: Spelling) -> Vec<Place> {
-    let ranges = ranges(text);
-    let initials: Vec<Option<char>> = terms.iter().map(Term::initial).collect();
-    let mut places = Vec::new();
-    for (at, range) in ranges.iter().enumerate() {
-        let begins = text.get(range.clone()).and_then(initial).map(Some);
-        if begins.is_some_and(|begins| !initials.contains(&begins)) {
+    let mut ranges = Ranges::of(text);
+    let mut places: Vec<Place> = Vec::new();
+    // Where the excerpt ends, once that is known.
+    let mut end = None;
+    while let Some(range) = ranges.next() {
+        if end.is_some_and(|end| range.start > end) {
+            break;
+        }
+        let Some(part) = text.get(range.clone()) else { continue };
+        if !terms.iter().any(|term| term.may_begin(part)) {
             continue;
         }
-        let Some(first) = word(text, range.clone()) else {
-            continue;
-        };
+        let Some(first) = word(text, range) else { continue };
         let reach = terms.iter().filter_map(|term| term.reach(&first, spelling)).max();
         let Some(reach) = reach else { continue };
-        let following = ranges.iter().skip(at + 1).filter_map(|range| word(text, range.clone()));
+        let following = ranges.clone().filter_map(|range| word(text, range));
         let found: Vec<Word> = std::iter::once(first).chain(following).take(reach).collect();
         for (term, wanted) in terms.iter().enumerate() {
             if let Some(count) = wanted.matches(&found, spelling)
@@ -118,8 +122,36 @@ fn places(text: &str, terms: &[Term], spelling: Spelling) -> Vec<Place> {
                 places.push(Place { range, term });
             }
         }
+        if end.is_none() && text.len() > WHOLE {
+            end = reach_of(&places, terms.len());
+        }
     }
     places
+}
+
+/// Where the excerpt ends when no later place can begin a better one: the first with all terms is there, or enough has been
+/// looked at. Only places that the newest one is near to can have become complete by it.
+fn reach_of(places: &[Place], terms: usize) -> Option<usize> {
+    let newest = places.last()?;
+    let near = places
+        .iter()
+        .rev()
+        .take_while(|place| place.range.start + AFTER >= newest.range.end);
+    let complete = near.filter(|place| different(place, places) == terms).last();
+    let place = complete.or_else(|| places.get(LOOKED_AT - 1))?;
+    Some(place.range.end.max(place.range.start + AFTER))
+}
+
+/// How many different terms stand in the excerpt that would begin with a place.
+fn different(from: &Place, places: &[Place]) -> usize {
+    let first = places.partition_point(|place| place.range.start < from.range.start);
+    let near = places.iter().skip(first);
+    // A phrase may end outside, and a word after it inside.
+    let near = near.take_while(|place| place.range.start <= from.range.start + AFTER);
+    let inside = near.filter(|place| place.range.end <= from.range.start + AFTER);
+    // A query has room for some hundred terms.
+    let terms = inside.fold(0_u128, |terms, place| terms | 1 << place.term.min(127));
+    terms.count_ones() as usize
 }
 
 /// The part to show: the one with the most different terms, and of these the first.
@@ -128,18 +160,8 @@ fn window(text: &str, places: &[Place]) -> Option<Range<usize>> {
     if text.len() <= WHOLE {
         return Some(0..text.len());
     }
-    let different = |from: &Place| {
-        let near = places
-            .iter()
-            .filter(|place| place.range.start >= from.range.start && place.range.end <= from.range.start + AFTER);
-        let mut terms: Vec<usize> = near.map(|place| place.term).collect();
-        terms.sort_unstable();
-        terms.dedup();
-        terms.len()
-    };
-    // A word on every line needs no look at each of its places.
-    let best = places.iter().take(200).fold((first, 0), |best, place| {
-        let count = different(place);
+    let best = places.iter().take(LOOKED_AT).fold((first, 0), |best, place| {
+        let count = different(place, places);
         if count > best.1 { (place, count) } else { best }
     });
     let place = best.0;
@@ -158,16 +180,24 @@ fn window(text: &str, places: &[Place]) -> Option<Range<usize>> {
 
 /// The first beginning of a word at or after a byte, up to a limit.
 fn after_space(text: &str, from: usize, limit: usize) -> usize {
-    let mut spaces = text.char_indices().skip_while(|(at, _)| *at < from);
-    let space = spaces.find(|(_, c)| c.is_whitespace());
-    space.map_or(limit, |(at, c)| at + c.len_utf8()).min(limit)
+    let from = text.ceil_char_boundary(from);
+    let rest = text.get(from..limit).unwrap_or("");
+    let mut spaces = rest.char_indices().filter(|(_, c)| c.is_whitespace());
+    spaces.next().map_or(limit, |(at, c)| from + at + c.len_utf8())
 }
 
 /// The last end of a word at or before a byte, down to a limit.
 fn before_space(text: &str, to: usize, limit: usize) -> usize {
-    let spaces = text.char_indices().take_while(|(at, _)| *at <= to);
-    let space = spaces.filter(|(_, c)| c.is_whitespace()).last();
-    space.map_or(limit, |(at, _)| at).max(limit)
+    let to = text.floor_char_boundary(to);
+    let reach = text.get(limit..to).unwrap_or("");
+    let next_is_space = text
+        .get(to..)
+        .and_then(|rest| rest.chars().next())
+        .is_some_and(char::is_whitespace);
+    if next_is_space {
+        return to;
+    }
+    reach.rfind(char::is_whitespace).map_or(limit, |at| limit + at)
 }
 
 /// Ranges in order, those that touch as one.
@@ -225,6 +255,28 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn no_later_place_makes_a_better_excerpt(text in "([abđ]{1,2}[ ,]|[xyz]{1,40} ){0,200}", query in "[abđ]{1,2}( [abđ]{1,2}){0,2}") {
+            let terms = parse(&query);
+            let found = places(&text, &terms, Spelling::Folded);
+            let mut all = Vec::new();
+            let words = super::super::words::words(&text);
+            for at in 0..words.len() {
+                for (term, wanted) in terms.iter().enumerate() {
+                    if let Some(count) = wanted.matches(&words[at..], Spelling::Folded) {
+                        all.push(Place { range: words[at].range.start..words[at + count - 1].range.end, term });
+                    }
+                }
+            }
+            let excerpt = window(&text, &all);
+            prop_assert_eq!(window(&text, &found), excerpt.clone());
+            let marked = |places: Vec<Place>| -> Vec<Range<usize>> {
+                let end = excerpt.as_ref().map_or(0, |excerpt| excerpt.end);
+                merged(places).into_iter().filter(|range| range.end <= end).collect()
+            };
+            prop_assert_eq!(marked(found), marked(all));
+        }
+
         #[test]
         fn an_excerpt_is_a_piece_of_the_text(text in "[aáđ ,\n🎉]{0,900}", query in "[aáđ \"]{1,9}") {
             if let Some(found) = highlight(HighlightField::Body, &text, &parse(&query), Spelling::Folded) {

@@ -1,6 +1,6 @@
 //! What a reader typed, as terms. Nothing in it is ever an operator but the quotation marks around a phrase.
 
-use super::words::{Word, line, words};
+use super::words::{Word, line, may_be, words};
 
 /// A word, or a phrase in quotation marks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,9 +41,10 @@ impl Term {
         })
     }
 
-    /// The first letter of its first word, without accents.
-    pub fn initial(&self) -> Option<char> {
-        self.folded.first()?.chars().next()
+    /// Whether it may begin with a part of a text, told without making words of it.
+    pub fn may_begin(&self, part: &str) -> bool {
+        let first = self.folded.first();
+        first.is_some_and(|first| may_be(part, first, self.prefix && self.folded.len() == 1))
     }
 
     /// Its words in a spelling.

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{HOUR, hour, locked};
 use crate::app::App;
-use crate::db::{Conn, Tx, Value, clock, insert_once, lock, try_lock};
+use crate::db::{Conn, Tx, Value, clock, insert_once, lock, run_text, try_lock};
 use crate::error::{Problem, Result};
 use crate::meta;
 use crate::retention;
@@ -221,7 +221,7 @@ fn on(conn: &mut Conn, from: i64, to: i64, window: usize, after: &str) -> Result
         Value::Text(after),
         Value::Text(end),
     ];
-    insert_once(conn, &statement, &span)?;
+    run_text(conn, &statement, &span)?;
     let step = Step::On {
         hour: to,
         window,
@@ -269,7 +269,7 @@ fn back(conn: &mut Conn, from: i64, to: i64, after: &str) -> Result<()> {
         "UPDATE view_totals SET {} WHERE article_id > $1 AND article_id <= $2",
         sums.join(", ")
     );
-    insert_once(conn, &statement, &[Value::Text(after), Value::Text(end)])?;
+    run_text(conn, &statement, &[Value::Text(after), Value::Text(end)])?;
     Sums::save(conn, from, Some(&step(end)))
 }
 

@@ -78,8 +78,9 @@ newsroom_tests! {
         // Another program on the same database: it finds other settings than the last start's and says so.
         let seq = "(SELECT n FROM counters WHERE name = 'changes')";
         desk.database().execute(&format!(
-            "UPDATE site SET name = 'Báo khác'; UPDATE counters SET n = n + 1 WHERE name = 'changes'; \
-             INSERT INTO changes (seq, kind, subject_id, keys, at_ms) VALUES ({seq}, 'site.updated', 'site', '[\"site\"]', 1)"
+            "BEGIN; UPDATE site SET name = 'Báo khác'; UPDATE counters SET n = n + 1 WHERE name = 'changes'; \
+             INSERT INTO changes (seq, kind, subject_id, keys, at_ms) VALUES ({seq}, 'site.updated', 'site', '[\"site\"]', 1); \
+             COMMIT"
         ));
         for _ in 0..50 {
             let now = desk.as_reader().get("/site").await.is(200);
