@@ -78,9 +78,8 @@ newsroom_tests! {
         // Another program on the same database: it finds other settings than the last start's and says so.
         let seq = "(SELECT n FROM counters WHERE name = 'changes')";
         desk.database().execute(&format!(
-            "BEGIN; UPDATE site SET name = 'Báo khác'; UPDATE counters SET n = n + 1 WHERE name = 'changes'; \
-             INSERT INTO changes (seq, kind, subject_id, keys, at_ms) VALUES ({seq}, 'site.updated', 'site', '[\"site\"]', 1); \
-             COMMIT"
+            "UPDATE site SET name = 'Báo khác'; UPDATE counters SET n = n + 1 WHERE name = 'changes'; \
+             INSERT INTO changes (seq, kind, subject_id, keys, at_ms) VALUES ({seq}, 'site.updated', 'site', '[\"site\"]', 1)"
         ));
         for _ in 0..50 {
             let now = desk.as_reader().get("/site").await.is(200);
@@ -133,6 +132,19 @@ newsroom_tests! {
             assert_eq!(shown.text(place), "Tên mới", "{place}");
         }
         assert_eq!(shown["cover"]["image"]["focal_point"], json!({ "x": 0.2, "y": 0.3 }));
+    }
+
+    async fn a_look_for_a_story_that_is_not_there_counts_once(desk, RATE_LIMITS = "on") {
+        // 300 at once, and some more for the time that this takes.
+        let looks = (0..1500).map(|n| format!("/articles/khong-co-{n}"));
+        let mut missed = 0;
+        for path in looks {
+            match desk.as_reader().get(&path).await {
+                reply if reply.status == 404 => missed += 1,
+                reply => _ = reply.refuses(429, "rate_limited"),
+            }
+        }
+        assert!(missed >= 300, "limited after {missed}");
     }
 
     async fn answers_from_memory_are_not_limited(desk, RATE_LIMITS = "on") {

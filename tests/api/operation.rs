@@ -123,7 +123,7 @@ newsroom_tests! {
         let doctor = || run_to_end(newsdesk(&["doctor"], &desk.settings(), desk.folder()), "");
         assert_eq!(doctor().code, Some(0), "{:?}", doctor());
         let off = if postgres().is_some() { "SET session_replication_role = replica" } else { "PRAGMA foreign_keys = OFF" };
-        desk.database().execute(&format!("{off}; UPDATE sessions SET editor_id = 'nobody'; DELETE FROM publication_docs"));
+        desk.database().execute_after(off, "UPDATE sessions SET editor_id = 'nobody'; DELETE FROM publication_docs");
         let ill = doctor();
         assert_eq!(ill.code, Some(1), "{ill:?}");
         assert!(ill.out.contains("FAIL  integrity: ") && ill.out.contains("editors that is not there"), "{ill:?}");

@@ -101,16 +101,23 @@ impl Database {
         counted.n
     }
 
-    /// Runs statements that both databases understand, beside the program.
+    /// Runs statements that both databases understand, beside the program and at once: it must not see half of them.
     pub fn execute(&self, statements: &str) {
+        self.execute_after("", statements);
+    }
+
+    /// The same after statements that no transaction may have around them.
+    pub fn execute_after(&self, before: &str, statements: &str) {
         match &self.name {
             Some(_) => PgConnection::establish(&self.url)
                 .expect("the database")
-                .batch_execute(statements),
+                .batch_execute(&format!("{before}; BEGIN; {statements}; COMMIT")),
             // The program writes at moments of its own, so this waits for its turn like every other writer.
             None => SqliteConnection::establish(self.url.trim_start_matches("sqlite://"))
                 .expect("the database")
-                .batch_execute(&format!("PRAGMA busy_timeout = 10000; {statements}")),
+                .batch_execute(&format!(
+                    "PRAGMA busy_timeout = 10000; {before}; BEGIN IMMEDIATE; {statements}; COMMIT"
+                )),
         }
         .expect("the statements run");
     }
