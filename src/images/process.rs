@@ -14,6 +14,7 @@ mod decode;
 mod encode;
 mod gif;
 mod jpeg;
+pub mod masters;
 mod moving;
 mod pixels;
 mod png;
