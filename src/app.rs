@@ -12,10 +12,13 @@ use crate::cache::Cache;
 use crate::config::Config;
 use crate::db::{self, Db};
 use crate::idempotency::InFlight;
+use crate::images::turns::Turns;
+use crate::images::variants::Variants;
 use crate::known::Known;
 use crate::limits::Limits;
 use crate::mail::Mailer;
 use crate::media::MediaStore;
+use crate::media::hot::HotFiles;
 use crate::retention::clock::Watch;
 use crate::views::Views;
 use crate::webhooks::sending::Webhooks;
@@ -41,10 +44,14 @@ pub struct App {
     pub in_flight: InFlight,
     /// Hashes passwords, one a core at a time.
     pub hashing: Hashing,
-    /// One picture is decoded per permit.
-    pub decoding: Arc<Semaphore>,
+    /// Whose turn it is to decode a picture.
+    pub decoding: Turns,
     /// One upload that is decoded or waits for it per permit; when none is left, uploads are refused for now.
     pub uploads: Arc<Semaphore>,
+    /// Other sizes of pictures, and what is going on with them.
+    pub variants: Variants,
+    /// Small files that were served lately.
+    pub hot: HotFiles,
     /// Sends mail; none when it is not set up.
     pub mail: Option<Mailer>,
     /// Wakes the sender when something was queued here.
@@ -88,8 +95,10 @@ impl App {
             limits: Limits::new(config.rate_limits),
             in_flight: InFlight::default(),
             hashing: Hashing::new(cores),
-            decoding: Arc::new(Semaphore::new(cores)),
+            decoding: Turns::new(cores),
             uploads: Arc::new(Semaphore::new(cores + WAITING_UPLOADS)),
+            variants: Variants::new(),
+            hot: HotFiles::new(config.media_cache_bytes),
             mail: Mailer::open(&config)?,
             outbox: Notify::new(),
             webhooks: Webhooks::new(config.webhook_allow_private.clone()),

@@ -38,6 +38,14 @@ pub struct Config {
     pub media_url: String,
     /// `MEDIA_PUBLIC_URL`: where front ends fetch image files; this API itself when empty.
     pub media_public_url: String,
+    /// `VARIANTS_PUBLIC_URL`: where front ends fetch variants; this API itself when empty.
+    pub variants_public_url: String,
+    /// `VARIANTS_MIB`: how much of the media store variants may take, in bytes.
+    pub variants_bytes: u64,
+    /// `AVIF`: whether AVIF files are made and offered.
+    pub avif: bool,
+    /// `MEDIA_CACHE_MIB`: how much memory small files may take, in bytes.
+    pub media_cache_bytes: u64,
     /// `BIND`: the address and port that are listened on.
     pub bind: SocketAddr,
     /// `PUBLIC_URL`: this API's address as clients see it, without a slash at the end. Empty until the port is known.
@@ -119,6 +127,17 @@ impl Config {
         let site_url = address("SITE_URL", &text("SITE_URL", "http://localhost:3000"), &mut errors);
         let media_public_url = address("MEDIA_PUBLIC_URL", &text("MEDIA_PUBLIC_URL", ""), &mut errors);
 
+        let variants_public_url = address("VARIANTS_PUBLIC_URL", &text("VARIANTS_PUBLIC_URL", ""), &mut errors);
+        let variants_mib: u64 = text("VARIANTS_MIB", "4096").parse().unwrap_or(0);
+        if !(1..=1024 * 1024 * 1024).contains(&variants_mib) {
+            errors.push("VARIANTS_MIB must be a number of mebibytes from 1 to 1073741824".into());
+        }
+        let avif = on_off("AVIF", &text("AVIF", "on"), &mut errors);
+        let media_cache_mib: u64 = text("MEDIA_CACHE_MIB", "16").parse().unwrap_or(u64::MAX);
+        if media_cache_mib > 1024 * 1024 {
+            errors.push("MEDIA_CACHE_MIB must be a number of mebibytes from 0 to 1048576".into());
+        }
+
         let admin_url = match text("ADMIN_URL", "") {
             // A wrong SITE_URL is told once.
             given if given.is_empty() => format!("{site_url}/admin"),
@@ -193,6 +212,10 @@ impl Config {
                 database,
                 media_url,
                 media_public_url,
+                variants_public_url,
+                variants_bytes: variants_mib << 20,
+                avif,
+                media_cache_bytes: media_cache_mib << 20,
                 bind,
                 public_url,
                 site_url,

@@ -106,7 +106,13 @@ fn at_hand(app: &State, request: &Request) -> Option<Response> {
     }
     let uri = request.uri();
     let path = uri.path();
-    if !matches!(*request.method(), Method::GET | Method::HEAD) || !is_delivery(path) {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return None;
+    }
+    if let Some(key) = path.strip_prefix("/media/") {
+        return file(app, request, key);
+    }
+    if !is_delivery(path) {
         return None;
     }
     let Some(entry) = app.cache.get(path, uri.query().unwrap_or("")) else {
@@ -144,6 +150,21 @@ fn read_story(app: &State, request: &Request) -> Option<Response> {
     let id = response.headers().get(server::X_REQUEST_ID);
     let id = id.and_then(|id| id.to_str().ok()).unwrap_or_default();
     server::log(request.method(), path, response.status(), start, id, None);
+    Some(response)
+}
+
+/// A file that is in memory; the query says nothing about it.
+fn file(app: &State, request: &Request, key: &str) -> Option<Response> {
+    let file = app.hot.get(key)?;
+    if server::head_size(request.headers()) > server::HEAD_LIMIT {
+        return None;
+    }
+    let mut response = file.answer(request.headers(), *request.method() == Method::HEAD)?;
+    if file.is_news(Time::now()) {
+        app.variants.uses.tell(key);
+    }
+    surround(request, &mut response);
+    tracing::debug!(key, status = response.status().as_u16(), "a file from memory");
     Some(response)
 }
 

@@ -19,8 +19,8 @@ use crate::types::Id;
 
 /// Names of each kind that are remembered; about 200 bytes each.
 const NAMES: usize = 10_000;
-/// Image files that are remembered; about 1 KiB each.
-const IMAGES: usize = 4_000;
+/// Image files that are remembered; about 8 KiB each, most of it addresses of variants.
+const IMAGES: usize = 1_000;
 
 /// Things by id.
 pub type Things<T> = HashMap<Id, Arc<T>>;

@@ -627,3 +627,42 @@ diesel::table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(webhooks, webhook_deliveries);
+
+diesel::table! {
+    image_plans (file_key) {
+        file_key -> Text,
+        animated -> Bool,
+        has_alpha -> Bool,
+        broken -> Bool,
+        avif -> Bool,
+        avif_point -> Nullable<Text>,
+        changed_ms -> BigInt,
+        due_ms -> Nullable<BigInt>,
+        tries -> BigInt,
+        lease_ms -> BigInt,
+        fence -> BigInt,
+    }
+}
+
+diesel::table! {
+    image_variants (file_key, spec) {
+        file_key -> Text,
+        spec -> Text,
+        object_key -> Text,
+        bytes -> BigInt,
+        state -> Text,
+        used_ms -> BigInt,
+    }
+}
+
+diesel::table! {
+    image_focal_points (image_id, point) {
+        image_id -> Text,
+        point -> Text,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(images, image_plans);
+diesel::allow_tables_to_appear_in_same_query!(images, image_variants);
+diesel::allow_tables_to_appear_in_same_query!(image_files, image_plans);
+diesel::allow_tables_to_appear_in_same_query!(image_files, image_variants);

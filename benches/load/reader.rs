@@ -24,7 +24,7 @@ pub fn sample(
     if coding != "identity" && sent_in != coding {
         return Ok(Err(format!("no {coding}")));
     }
-    if status == 200 {
+    if status == 200 && answer.header("content-type").contains("json") {
         let plain = decoded(&answer)?;
         let json: serde_json::Value = serde_json::from_slice(&plain).map_err(|error| error.to_string())?;
         let whole = json["id"].is_string() || json["data"].as_array().is_some_and(|items| !items.is_empty());

@@ -47,7 +47,8 @@ pub struct Placement {
     #[schema(required = true, example = "Ảnh: TTX")]
     pub credit: Option<String>,
     /// The image.
-    pub image: DeliveredImage,
+    #[schema(value_type = DeliveredImage)]
+    pub image: Arc<DeliveredImage>,
 }
 
 /// The same story in another language.
@@ -408,7 +409,7 @@ impl<'c> Composer<'c> {
             text: caption.text.clone(),
             alt: caption.alt.clone(),
             credit: caption.credit.clone(),
-            image: file.image().clone(),
+            image: Arc::clone(file.image()),
         })
     }
 

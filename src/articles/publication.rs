@@ -15,6 +15,7 @@ use crate::changes::{self, key};
 use crate::conditional::Guard;
 use crate::db::{Conn, Tx, clock};
 use crate::error::{Code, Problem, Result};
+use crate::images::variants::store::want_avif;
 use crate::literals::Live;
 use crate::previews;
 use crate::request::PathRef;
@@ -382,6 +383,7 @@ fn insert_parts(conn: &mut Conn, id: &Id, card: &Card, doc: &Doc) -> Result<()> 
     let mut placed: Vec<&Id> = doc.captions.iter().map(|caption| &caption.image_id).collect();
     placed.sort();
     placed.dedup();
+    want_avif(conn, &placed)?;
     for image in placed {
         diesel::insert_into(publication_images::table)
             .values((

@@ -4,6 +4,7 @@ pub mod management;
 pub mod store;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -101,13 +102,13 @@ pub struct Caption {
 
 /// The image of a caption from its file.
 fn caption_image(files: &HashMap<Id, ImageFile>, id: &Id) -> Option<CaptionImage> {
-    let image = files.get(id)?.image();
+    let original = files.get(id)?.original();
     Some(CaptionImage {
-        id: image.id.clone(),
-        url: image.url.clone(),
-        width: image.width,
-        height: image.height,
-        media_type: image.media_type.clone(),
+        id: id.clone(),
+        url: original.url.clone(),
+        width: original.width,
+        height: original.height,
+        media_type: original.media_type.clone(),
     })
 }
 
@@ -144,7 +145,7 @@ impl ArticleCaption {
             text: or(&self.text, file.caption()),
             alt: or(&self.alt, file.alt()),
             credit: or(&self.credit, file.credit()),
-            image: file.image().clone(),
+            image: Arc::clone(file.image()),
         })
     }
 }

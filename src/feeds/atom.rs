@@ -65,14 +65,14 @@ fn entry(xml: &mut Xml, item: &Item) -> Result<()> {
         xml.text("summary", &[], lead)?;
     }
     xml.text("content", &[("type", "html")], &item.html)?;
-    if let (Some(cover), Some(bytes)) = (&story.cover, item.cover_bytes) {
+    if let Some(file) = &item.enclosure {
         xml.empty(
             "link",
             &[
                 ("rel", "enclosure"),
-                ("type", &cover.image.media_type),
-                ("length", &bytes.to_string()),
-                ("href", &cover.image.url),
+                ("type", &file.media_type),
+                ("length", &file.bytes.to_string()),
+                ("href", &file.url),
             ],
         )?;
     }

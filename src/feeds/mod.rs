@@ -40,8 +40,19 @@ pub struct Item {
     pub story: ArticleSummary,
     /// The story as HTML: the opening paragraph and the body.
     pub html: String,
-    /// The bytes of the cover's file.
-    pub cover_bytes: Option<i64>,
+    /// The cover's file.
+    pub enclosure: Option<Enclosure>,
+}
+
+/// A file that goes with a story; readers of feeds are told how long it is.
+#[derive(Debug, Clone)]
+pub struct Enclosure {
+    /// Its address.
+    pub url: String,
+    /// Its media type.
+    pub media_type: String,
+    /// Its size.
+    pub bytes: i64,
 }
 
 impl Feed {

@@ -64,13 +64,13 @@ fn item(xml: &mut Xml, item: &Item) -> Result<()> {
         xml.text("description", &[], &text_to_html(lead))?;
     }
     xml.text("content:encoded", &[], &item.html)?;
-    if let (Some(cover), Some(bytes)) = (&story.cover, item.cover_bytes) {
+    if let Some(file) = &item.enclosure {
         xml.empty(
             "enclosure",
             &[
-                ("url", &cover.image.url),
-                ("length", &bytes.to_string()),
-                ("type", &cover.image.media_type),
+                ("url", &file.url),
+                ("length", &file.bytes.to_string()),
+                ("type", &file.media_type),
             ],
         )?;
     }

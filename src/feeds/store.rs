@@ -5,9 +5,9 @@ use std::collections::{BTreeSet, HashMap};
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
-use super::{Feed, Item, LENGTH};
+use super::{Enclosure, Feed, Item, LENGTH};
 use crate::app::App;
-use crate::articles::compose::{Composer, article_url, docs_of, figure_html};
+use crate::articles::compose::{Composer, Placement, article_url, docs_of, figure_html};
 use crate::articles::corrections;
 use crate::articles::corrections::store::corrections_of;
 use crate::articles::listing::{ArticleFilters, Resolved, placements};
@@ -16,9 +16,10 @@ use crate::body::text_to_html;
 use crate::config::Config;
 use crate::db::Conn;
 use crate::error::{Problem, Result};
-use crate::images::delivered::media_url;
+use crate::images::delivered::{addresses_of, media_url, variant_key};
+use crate::images::variants::store::READY;
 use crate::literals::Live;
-use crate::schema::{image_files, images, publication_images, publications};
+use crate::schema::{image_files, image_variants, images, publication_images, publications};
 use crate::site;
 use crate::taxonomy::{Kind, Name, is_public, names_of};
 use crate::types::{Id, Time};
@@ -83,7 +84,11 @@ fn items(conn: &mut Conn, app: &App, rows: Vec<PublicationRow>) -> Result<(Vec<I
         rows.iter().map(|(_, card)| card),
         captions,
     )?;
-    let sizes = cover_sizes(conn, rows.iter().map(|(_, card)| card))?;
+    let covers: Vec<Placement> = rows
+        .iter()
+        .filter_map(|(_, card)| composer.placement(card.cover.as_ref()?))
+        .collect();
+    let enclosures = enclosures_of(conn, &app.config, &covers)?;
     let keys = composer.keys();
     let items = rows.into_iter().map(|(row, card)| {
         let doc = docs.get(&row.article_id);
@@ -93,29 +98,58 @@ fn items(conn: &mut Conn, app: &App, rows: Vec<PublicationRow>) -> Result<(Vec<I
         // Readers show it in the place of the summary, which is the lead.
         let corrections = corrections.get(&row.article_id).map_or(&[][..], Vec::as_slice);
         let html = lead.unwrap_or_default() + &body + &corrections::to_html(&row.language, corrections);
-        let cover_bytes = card
-            .cover
-            .as_ref()
-            .and_then(|cover| sizes.get(&cover.image_id))
-            .copied();
+        let enclosure = card.cover.as_ref().and_then(|cover| enclosures.get(&cover.image_id));
+        let enclosure = enclosure.cloned();
         Ok(Item {
             story: composer.summary(&row, card),
             html,
-            cover_bytes,
+            enclosure,
         })
     });
     Ok((items.collect::<Result<_>>()?, keys))
 }
 
-/// The bytes of the covers' files by the images' ids.
-fn cover_sizes<'a>(conn: &mut Conn, cards: impl Iterator<Item = &'a Card>) -> Result<HashMap<Id, i64>> {
-    let covers: Vec<&Id> = cards.filter_map(|card| Some(&card.cover.as_ref()?.image_id)).collect();
-    let rows: Vec<(Id, i64)> = images::table
+/// The covers' files by the images' ids. How long a variant is, is known once it was made; until then the original is
+/// what feeds name.
+fn enclosures_of(conn: &mut Conn, config: &Config, covers: &[Placement]) -> Result<HashMap<Id, Enclosure>> {
+    let ids: Vec<&Id> = covers.iter().map(|cover| &cover.image.id).collect();
+    let originals: Vec<(Id, String, String, i64)> = images::table
         .inner_join(image_files::table.on(image_files::file_key.eq(images::file_key)))
-        .filter(images::id.eq_any(covers))
-        .select((images::id, image_files::bytes))
+        .filter(images::id.eq_any(ids))
+        .select((
+            images::id,
+            images::file_key,
+            image_files::media_type,
+            image_files::bytes,
+        ))
         .load(conn)?;
-    Ok(rows.into_iter().collect())
+    let keys = covers.iter().filter_map(|cover| variant_key(config, &cover.image.url));
+    let made: HashMap<String, i64> = image_variants::table
+        .filter(image_variants::object_key.eq_any(keys.collect::<Vec<_>>()))
+        .filter(image_variants::state.eq(READY))
+        .select((image_variants::object_key, image_variants::bytes))
+        .load(conn)?
+        .into_iter()
+        .collect();
+    let mut enclosures = HashMap::new();
+    for (id, file_key, media_type, bytes) in originals {
+        let cover = covers.iter().find(|cover| cover.image.id == id);
+        let variant = cover.and_then(|cover| {
+            let bytes = made.get(variant_key(config, &cover.image.url)?)?;
+            Some(Enclosure {
+                url: cover.image.url.clone(),
+                media_type: cover.image.media_type.clone(),
+                bytes: *bytes,
+            })
+        });
+        let original = || Enclosure {
+            url: media_url(config, &file_key),
+            media_type,
+            bytes,
+        };
+        enclosures.insert(id, variant.unwrap_or_else(original));
+    }
+    Ok(enclosures)
 }
 
 /// A story's address, and what belongs to it.
@@ -241,11 +275,10 @@ fn translations_between(conn: &mut Conn, (start, end): (Time, Time)) -> Result<V
         .load(conn)?)
 }
 
-/// Addresses of the images of stories published in a span, by the ids of these stories.
+/// Addresses of the images of stories published in a span, each the one that answers name, by the ids of these stories.
 fn images_between(conn: &mut Conn, config: &Config, (start, end): (Time, Time)) -> Result<HashMap<Id, Vec<String>>> {
-    let rows: Vec<(Id, String)> = publications::table
+    let rows: Vec<(Id, Id)> = publications::table
         .inner_join(publication_images::table.on(publication_images::article_id.eq(publications::article_id)))
-        .inner_join(images::table.on(images::id.eq(publication_images::ref_id)))
         .filter(publications::state.eq(Live))
         .filter(
             publications::published_ms
@@ -253,11 +286,20 @@ fn images_between(conn: &mut Conn, config: &Config, (start, end): (Time, Time)) 
                 .and(publications::published_ms.lt(end)),
         )
         .order((publications::article_id, publication_images::ref_id))
-        .select((publications::article_id, images::file_key))
+        .select((publications::article_id, publication_images::ref_id))
         .load(conn)?;
+    let mut ids: Vec<&Id> = rows.iter().map(|(_, image)| image).collect();
+    ids.sort();
+    ids.dedup();
+    let mut addresses = HashMap::new();
+    // PostgreSQL and SQLite both bind only so many values at once.
+    for piece in ids.chunks(1000) {
+        addresses.extend(addresses_of(conn, config, piece)?);
+    }
     let mut found: HashMap<Id, Vec<String>> = HashMap::new();
-    for (story, file_key) in rows {
-        found.entry(story).or_default().push(media_url(config, &file_key));
+    for (story, image) in &rows {
+        let address = addresses.get(image).cloned();
+        found.entry(story.clone()).or_default().extend(address);
     }
     Ok(found)
 }

@@ -4,7 +4,9 @@ pub mod delivered;
 pub mod management;
 pub mod process;
 pub mod store;
+pub mod turns;
 pub mod upload;
+pub mod variants;
 
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::delivered::{FocalPoint, media_url};
 use super::management::{ImageQuery, ImageSort};
 use super::process::{Placeholder, Processed};
-use super::{Image, ImagePatch, ImageRights, ImageUse, USES_NAMED, clean_filename};
+use super::{Image, ImagePatch, ImageRights, ImageUse, USES_NAMED, clean_filename, variants};
 use crate::articles::Status;
 use crate::articles::compose::docs_of;
 use crate::articles::publication::Card;
@@ -240,6 +240,8 @@ pub fn insert(tx: &mut Tx<'_>, actor: &Actor, uploader: &Id, new: &NewImage) -> 
             image_files::placeholder.eq(placeholder.map_err(Problem::internal)?),
         ))
         .execute(tx.conn)?;
+    variants::store::plan(tx, &row.file_key, file)?;
+    variants::store::remember_point(tx, &row.id, &row.file_key, row.focal_point())?;
     audit::record(
         tx,
         actor,
@@ -281,6 +283,9 @@ pub fn update(tx: &mut Tx<'_>, caller: &Caller, id: &Id, guard: &Guard, patch: I
             images::search.eq(&row.search),
         ))
         .execute(tx.conn)?;
+    if before.focal_point() != row.focal_point() {
+        variants::store::remember_point(tx, id, &row.file_key, row.focal_point())?;
+    }
     if before.focal_point() != row.focal_point() && is_public(tx.conn, id)? {
         // Lists carry no keys of images; they all carry `names`.
         let keys = vec![changes::key('i', id), "names".to_owned()];
@@ -314,6 +319,7 @@ pub fn delete(tx: &mut Tx<'_>, caller: &Caller, id: &Id, guard: &Guard) -> Resul
     diesel::update(images::table.find(id))
         .set(images::deleted_ms.eq(tx.now))
         .execute(tx.conn)?;
+    variants::tend::forget(tx, &row.file_key)?;
     let data = json!({ "filename": row.filename });
     audit::record(tx, &Actor::from(caller), "image.delete", "image", id, data)
 }
@@ -342,7 +348,7 @@ fn is_used(conn: &mut Conn, id: &Id) -> Result<bool> {
 }
 
 /// Whether readers see the image, in a story or as the portrait of a story's author.
-fn is_public(conn: &mut Conn, id: &Id) -> Result<bool> {
+pub fn is_public(conn: &mut Conn, id: &Id) -> Result<bool> {
     let stories: Option<Id> = publication_images::table
         .filter(publication_images::ref_id.eq(id))
         .select(publication_images::article_id)

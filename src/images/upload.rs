@@ -325,10 +325,7 @@ pub async fn decode(app: &App, file: Spooled) -> Result<Processed> {
         .header("Retry-After", "5")
     };
     let place = Arc::clone(&app.uploads).try_acquire_owned().map_err(|_| crowded())?;
-    let decoder = Arc::clone(&app.decoding)
-        .acquire_owned()
-        .await
-        .map_err(Problem::internal)?;
+    let decoder = app.decoding.turn(memory(&file).await?).await?;
     let processed = tokio::task::spawn_blocking(move || {
         // Held until the work is done, also when the sender has gone away meanwhile.
         let _held = (place, decoder);
@@ -336,6 +333,22 @@ pub async fn decode(app: &App, file: Spooled) -> Result<Processed> {
         process::process(&mut file, &Limits::default())
     });
     processed.await.map_err(Problem::internal)?.map_err(rejected)
+}
+
+/// What decoding an upload may take, in bytes, as far as its header tells: two copies while it is turned.
+async fn memory(file: &Spooled) -> Result<u64> {
+    let file = file.file.try_clone().map_err(Problem::internal)?;
+    let size = move || {
+        let mut file = file;
+        std::io::Seek::rewind(&mut file).ok()?;
+        let reader = image::ImageReader::new(std::io::BufReader::new(file));
+        // What is no picture takes nothing; what is one and is not understood here is not decoded either.
+        let size = reader.with_guessed_format().ok()?.into_dimensions().ok()?;
+        Some(u64::from(size.0) * u64::from(size.1) * 8)
+    };
+    // A header that is too much for its reader is for whoever decodes it to refuse.
+    let size = tokio::task::spawn_blocking(size).await.unwrap_or(Some(u64::MAX));
+    Ok(size.unwrap_or(0))
 }
 
 fn rejected(rejected: Rejected) -> Problem {

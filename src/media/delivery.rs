@@ -1,18 +1,22 @@
 //! How files are served: by their key, for ever the same, and never as anything that could run.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use actix_web::body::SizedStream;
-use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{self, HeaderMap};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder, get};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use http_range::{HttpRange, HttpRangeParseError};
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use super::hot::{FOR_GOOD, File};
 use super::{Binary, content_type};
 use crate::app::State;
 use crate::error::{Code, Problem, Result};
+use crate::images::variants::making::{Made, make};
+use crate::images::variants::spec;
 use crate::request::HeadOnly;
 
 /// Mounts the handlers.
@@ -23,8 +27,9 @@ pub fn mount(config: &mut ServiceConfig<'_>) {
 /// Get an image file.
 ///
 /// Take the address from JSON (`url`, `srcset`): it cannot be guessed and its content never changes, so caches may keep
-/// it for good. One range of bytes may be asked for; several are answered with the whole file. Query parameters are
-/// ignored.
+/// it for good. Other sizes and cuts of a picture are made when they are first asked for; widths, ratios and formats
+/// that no answer names are 404. One range of bytes may be asked for; several are answered with the whole file. Query
+/// parameters are ignored.
 #[utoipa::path(
     tag = "media",
     params(
@@ -52,30 +57,48 @@ pub fn mount(config: &mut ServiceConfig<'_>) {
             headers(("Content-Range" = String, description = "Which part of how many bytes."))
         ),
         (status = 304, description = "What you have is the file (`If-None-Match`)."),
+        (
+            status = 307, description = "The file is not there at the moment; the same picture in another format is.",
+            headers(("Location" = String, description = "Where that is."))
+        ),
         (status = 416, description = "The range lies outside the file; `Content-Range` says how long it is."),
+        (status = 503, description = "Too many pictures are waiting to be made; `Retry-After` says when to come back."),
     )
 )]
 #[get("/media/{folder}/{file}")]
 async fn get_media(app: State, req: HttpRequest) -> Result<HttpResponse> {
     let missing = || Problem::not_found("file");
     let part = |name| req.match_info().get(name).unwrap_or("");
-    let (folder, file) = (part("folder"), part("file"));
-    let (name, extension) = file.rsplit_once('.').ok_or_else(missing)?;
-    let media_type = content_type(extension);
-    let key = format!("{folder}/{file}");
-    let tag = format!("\"{name}\"");
+    let key = format!("{}/{}", part("folder"), part("file"));
     let head_only = req.extensions().get::<HeadOnly>().is_some();
-
-    let asked = asked_range(req.headers(), &tag).filter(|_| !head_only);
-    let fresh = is_known(req.headers(), &tag);
-    if !fresh && !head_only && asked.is_none() {
-        let first = app.media.get(&key, Some(0..PIECE)).await?.ok_or_else(missing)?;
-        let size = first.size;
-        let body = SizedStream::new(size, pieces(app, key, first.bytes, size));
+    if let Some(answer) = app.hot.get(&key).and_then(|file| file.answer(req.headers(), head_only)) {
+        return Ok(answer.into());
+    }
+    let names = Names::of(&key).ok_or_else(missing)?;
+    let headers = req.headers();
+    let whole = !head_only && !headers.contains_key(header::IF_NONE_MATCH) && !headers.contains_key(header::RANGE);
+    let found = match whole {
+        true => {
+            let first = app.media.get(&key, Some(0..PIECE)).await?;
+            first.map(|first| (first.size, Some(first.bytes)))
+        }
+        false => app.media.size(&key).await?.map(|size| (size, None)),
+    };
+    let Some((size, first)) = found else {
+        return make_and_serve(&app, &req, &names, head_only).await;
+    };
+    app.variants.uses.tell(&key);
+    let tag = names.tag(size);
+    let media_type = names.media_type;
+    if let Some(first) = first {
+        if first.len() as u64 == size {
+            return serve_bytes(&app, &req, &names, first, head_only);
+        }
+        let body = SizedStream::new(size, pieces(app, key, first, size));
         return Ok(headed(HttpResponse::Ok(), &tag).content_type(media_type).body(body));
     }
-    let size = app.media.size(&key).await?.ok_or_else(missing)?;
-    if fresh {
+    let asked = asked_range(req.headers(), &tag).filter(|_| !head_only);
+    if is_known(req.headers(), &tag) {
         return Ok(headed(HttpResponse::NotModified(), &tag).finish());
     }
     let Some(asked) = asked.filter(|_| !head_only) else {
@@ -101,12 +124,71 @@ async fn get_media(app: State, req: HttpRequest) -> Result<HttpResponse> {
                 .content_type(media_type)
                 .body(SizedStream::new(length, rest)))
         }
-        Wanted::Nothing => Err(Problem::new(
-            Code::RangeNotSatisfiable,
-            format!("The file has {size} bytes; the range lies behind them."),
-        )
-        .header("Content-Range", format!("bytes */{size}"))),
+        Wanted::Nothing => Err(behind_the_end(size)),
     }
+}
+
+/// What a file's key says of it.
+struct Names<'k> {
+    key: &'k str,
+    name: &'k str,
+    media_type: &'static str,
+    is_variant: bool,
+}
+
+impl<'k> Names<'k> {
+    fn of(key: &'k str) -> Option<Self> {
+        let (name, extension) = key.split_once('/')?.1.rsplit_once('.')?;
+        Some(Self {
+            key,
+            name,
+            media_type: content_type(extension),
+            is_variant: spec::read_key(key).is_some(),
+        })
+    }
+
+    /// The entity tag. A variant that is made anew, by a newer program, may have other bytes.
+    fn tag(&self, size: u64) -> String {
+        if self.is_variant {
+            format!("\"{}-{size:x}\"", self.name)
+        } else {
+            format!("\"{}\"", self.name)
+        }
+    }
+}
+
+/// Serves a whole file from memory, and keeps it there if it is small.
+fn serve_bytes(
+    app: &State,
+    req: &HttpRequest,
+    names: &Names<'_>,
+    bytes: Bytes,
+    head_only: bool,
+) -> Result<HttpResponse> {
+    let size = bytes.len() as u64;
+    let file = Arc::new(File::new(bytes, &names.tag(size), names.media_type));
+    app.hot.keep(names.key, &file);
+    let answer = file.answer(req.headers(), head_only);
+    answer.map(HttpResponse::from).ok_or_else(|| behind_the_end(size))
+}
+
+/// What the store does not have: a variant is made, if it is one.
+async fn make_and_serve(app: &State, req: &HttpRequest, names: &Names<'_>, head_only: bool) -> Result<HttpResponse> {
+    match make(app, req, names.key).await? {
+        Made::File(bytes) => serve_bytes(app, req, names, bytes, head_only),
+        Made::Elsewhere(location) => Ok(HttpResponse::TemporaryRedirect()
+            .insert_header((header::LOCATION, location))
+            .insert_header((header::CACHE_CONTROL, "no-store"))
+            .finish()),
+    }
+}
+
+fn behind_the_end(size: u64) -> Problem {
+    Problem::new(
+        Code::RangeNotSatisfiable,
+        format!("The file has {size} bytes; the range lies behind them."),
+    )
+    .header("Content-Range", format!("bytes */{size}"))
 }
 
 /// A file is read in pieces as its reader takes them, so that slow readers hold a piece each and not the file.
@@ -140,23 +222,16 @@ fn pieces_from(app: State, key: String, start: u64, first: Bytes, end: u64) -> i
     stream::once(std::future::ready(Ok(first))).chain(rest)
 }
 
-/// What every answer that speaks of the file says: keep it for good, run nothing of it, show it on any page.
 fn headed(mut response: HttpResponseBuilder, tag: &str) -> HttpResponseBuilder {
-    response
-        .insert_header((header::ETAG, tag))
-        .insert_header((header::CACHE_CONTROL, "public, max-age=31536000, immutable"))
-        .insert_header((header::ACCEPT_RANGES, "bytes"))
-        .insert_header((header::CONTENT_DISPOSITION, "inline"))
-        .insert_header((header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"))
-        .insert_header((
-            HeaderName::from_static("cross-origin-resource-policy"),
-            HeaderValue::from_static("cross-origin"),
-        ));
+    response.insert_header((header::ETAG, tag));
+    for header in FOR_GOOD {
+        response.insert_header(header);
+    }
     response
 }
 
 /// `If-None-Match` names the file (RFC 9110 §13.1.2, weak comparison).
-fn is_known(headers: &HeaderMap, tag: &str) -> bool {
+pub(super) fn is_known(headers: &HeaderMap, tag: &str) -> bool {
     headers
         .get_all(header::IF_NONE_MATCH)
         .filter_map(|line| line.to_str().ok())
@@ -166,7 +241,7 @@ fn is_known(headers: &HeaderMap, tag: &str) -> bool {
 }
 
 /// The range that is asked for, if the condition of `If-Range` holds (strong comparison; we give no dates).
-fn asked_range<'h>(headers: &'h HeaderMap, tag: &str) -> Option<&'h str> {
+pub(super) fn asked_range<'h>(headers: &'h HeaderMap, tag: &str) -> Option<&'h str> {
     let mut ranges = headers.get_all(header::RANGE);
     let range = ranges.next()?.to_str().ok()?;
     let holds = headers
@@ -177,7 +252,7 @@ fn asked_range<'h>(headers: &'h HeaderMap, tag: &str) -> Option<&'h str> {
 
 /// What a `Range` asks for.
 #[derive(Debug, PartialEq, Eq)]
-enum Wanted {
+pub(super) enum Wanted {
     /// Everything: several ranges, another unit, or what cannot be read, all of which may be ignored.
     All,
     /// These bytes.
@@ -186,7 +261,7 @@ enum Wanted {
     Nothing,
 }
 
-fn range_of(asked: &str, size: u64) -> Wanted {
+pub(super) fn range_of(asked: &str, size: u64) -> Wanted {
     if asked.contains(',') {
         return Wanted::All;
     }

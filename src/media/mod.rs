@@ -1,6 +1,7 @@
 //! Where the bytes of pictures are kept: a folder, an S3 bucket, or memory for tests.
 
 pub mod delivery;
+pub mod hot;
 
 use std::io;
 use std::ops::Range;

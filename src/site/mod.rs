@@ -136,7 +136,9 @@ impl First {
             config.site_url,
             config.article_url,
             config.public_url,
-            config.media_public_url
+            config.media_public_url,
+            config.variants_public_url,
+            config.avif
         ]);
         let default = languages.first().map_or("en", |language| language.as_str());
         let texts = consent::first_texts(&config.site_name, config.feedback_retention_days, default);
@@ -191,8 +193,8 @@ fn note_settings(tx: &mut Tx<'_>, settings_hash: &str) -> Result<()> {
     Ok(())
 }
 
-/// Every delivery answer carries this key.
-fn announce(tx: &mut Tx<'_>) {
+/// Tells followers that every answer is out of date: each carries this key.
+pub fn announce(tx: &mut Tx<'_>) {
     changes::record(tx, "site.updated", "site", None, vec!["site".into()]);
 }
 

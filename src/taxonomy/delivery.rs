@@ -1,5 +1,7 @@
 //! How readers ask for sections, tags and authors: only those that a live publication uses.
 
+use std::sync::Arc;
+
 use actix_web::{HttpRequest, HttpResponse, get};
 use diesel::dsl::exists;
 use diesel::prelude::*;
@@ -101,8 +103,8 @@ pub struct Author {
     #[schema(required = true)]
     pub bio: Option<String>,
     /// The author's picture.
-    #[schema(required = true)]
-    pub image: Option<DeliveredImage>,
+    #[schema(required = true, value_type = Option<DeliveredImage>)]
+    pub image: Option<Arc<DeliveredImage>>,
     #[serde(skip)]
     #[schema(ignore)]
     name_key: String,
@@ -355,7 +357,7 @@ fn with_images(conn: &mut Conn, config: &Config, rows: Vec<AuthorRow>) -> Result
     let author = |row: AuthorRow| {
         let file = row.image_id.and_then(|id| files.get(&id));
         Author {
-            image: file.map(|file| file.image().clone()),
+            image: file.map(|file| Arc::clone(file.image())),
             id: row.id,
             slug: row.slug,
             name: row.name,

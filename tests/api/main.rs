@@ -35,6 +35,7 @@ mod lists;
 mod news_day;
 mod operation;
 mod people;
+mod pictures;
 mod previews;
 mod problems;
 mod related;

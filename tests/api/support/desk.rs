@@ -101,6 +101,11 @@ impl Desk {
         set.map_or(address, |(_, url)| url.clone())
     }
 
+    /// The id of its process.
+    pub fn process_id(&self) -> u32 {
+        lock(&self.inner.server).as_ref().expect("it runs").child.id()
+    }
+
     /// What it has logged so far.
     pub fn log(&self) -> String {
         lock(&self.inner.server).as_ref().expect("it runs").log()

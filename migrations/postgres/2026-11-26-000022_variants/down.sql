@@ -1,0 +1,3 @@
+DROP TABLE image_focal_points;
+DROP TABLE image_variants;
+DROP TABLE image_plans;
