@@ -6,7 +6,7 @@ use tokio::task::JoinHandle;
 
 use crate::app::State;
 use crate::types::Time;
-use crate::{audit, changes, outbox, retention, search, views, webhooks};
+use crate::{audit, changes, images, outbox, retention, search, views, webhooks};
 
 /// How often retention looks.
 const EVERY: Duration = Duration::from_secs(600);
@@ -50,6 +50,8 @@ pub fn start(app: State) -> Jobs {
             tokio::task::spawn(webhooks::queueing::follow(app.clone())),
             tokio::task::spawn(count_views(app.clone())),
             tokio::task::spawn(search::fill(app.clone())),
+            tokio::task::spawn(images::store::words::fill(app.clone())),
+            tokio::task::spawn(images::rights::watch::run(app.clone())),
             tokio::task::spawn(crate::schedules::job::run(app.clone())),
             tokio::task::spawn(forget(app)),
         ],

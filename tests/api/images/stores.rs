@@ -1,0 +1,1 @@
+//! Where the bytes are kept: nothing is lost, nothing stays for ever.
