@@ -302,11 +302,9 @@ impl KeepFile {
             caller,
             id,
             guard,
-            mut new,
+            new,
         } = self;
-        app.media
-            .put(&new.file_key, std::mem::take(&mut new.processed.bytes))
-            .await?;
+        app.media.put(&new.file_key, new.processed.bytes.clone()).await?;
         let (state, key) = (app.clone(), new.file_key.clone());
         let result = app
             .db

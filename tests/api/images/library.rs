@@ -68,7 +68,7 @@ newsroom_tests! {
             ("lu song nuoc", names(["song-cau_lu.png"])),
             ("tet", names(["chợ Tết.png"])),
             ("van%20an", names(["chợ Tết.png"])),
-            ("an cau", names([])),
+            ("van cau", names([])),
             ("png", names(["DSC01234.png", "song-cau_lu.png", "chợ Tết.png"])),
             ("%25", names([])),
             ("\" OR *", names([])),
