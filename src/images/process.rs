@@ -8,11 +8,18 @@
 //! each may hold [`Limits::max_decode_bytes`] of pixels.
 
 mod avif;
+mod camera;
+mod colour;
+mod decode;
+mod encode;
 mod gif;
 mod jpeg;
+mod moving;
 mod pixels;
 mod png;
+mod raster;
 mod reader;
+pub mod variant;
 mod webp;
 
 use std::fmt::Write as _;
@@ -24,6 +31,7 @@ use bytes::Bytes;
 use image::metadata::Orientation;
 use sha2::{Digest, Sha256};
 
+pub use camera::CameraFacts;
 pub use pixels::Placeholder;
 
 /// Colour profiles above this size are dropped: real ones are a few kilobytes, a few printing profiles reach 3 MiB.
@@ -165,8 +173,11 @@ pub struct Processed {
     /// SHA-256 of the file as uploaded, in hex; the same upload again is known by it.
     pub source_sha256: String,
     /// Whether it has more than one frame.
-    #[cfg_attr(not(test), expect(dead_code, reason = "tests read it; the sizes to come will"))]
     pub animated: bool,
+    /// Whether anything in it can be seen through.
+    pub has_alpha: bool,
+    /// How it was taken, out of the EXIF data that is not kept.
+    pub camera: Option<CameraFacts>,
     /// What to show while it loads; none for AVIF, which is not decoded here.
     pub placeholder: Option<Placeholder>,
 }
@@ -229,6 +240,7 @@ struct Stripped {
     /// What the dropped EXIF data said about the way up.
     orientation: Orientation,
     animated: bool,
+    camera: Option<CameraFacts>,
     /// Parts that carry colour meaning, ready to be put into a picture that was encoded again.
     colour: Vec<u8>,
 }
@@ -265,13 +277,14 @@ pub fn process_bytes(data: &[u8], limits: &Limits) -> Result<Processed, Rejected
 }
 
 fn finish(kind: Kind, data: &[u8], limits: &Limits) -> Result<Processed, Rejected> {
-    let stripped = match kind {
+    let mut stripped = match kind {
         Kind::Jpeg => jpeg::strip(data, limits)?,
         Kind::Png => png::strip(data, limits)?,
         Kind::WebP => webp::strip(data, limits)?,
         Kind::Gif => gif::strip(data, limits)?,
         Kind::Avif => avif::strip(data, limits)?,
     };
+    let camera = stripped.camera.take();
     let upright = pixels::upright(kind, stripped, limits)?;
     Ok(Processed {
         media_type: kind.media_type(),
@@ -282,6 +295,8 @@ fn finish(kind: Kind, data: &[u8], limits: &Limits) -> Result<Processed, Rejecte
         source_sha256: hex_sha256(data),
         bytes: Bytes::from(upright.bytes),
         animated: upright.animated,
+        has_alpha: upright.has_alpha,
+        camera,
         placeholder: upright.placeholder,
     })
 }

@@ -135,6 +135,7 @@ pub(super) fn strip(data: &[u8], limits: &Limits) -> Result<Stripped, Rejected> 
         height: picture.height,
         orientation: Orientation::NoTransforms,
         animated: false,
+        camera: None,
         colour: Vec::new(),
     })
 }

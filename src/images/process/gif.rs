@@ -76,8 +76,38 @@ pub(super) fn strip(data: &[u8], limits: &Limits) -> Result<Stripped, Rejected> 
         height,
         orientation: Orientation::NoTransforms,
         animated,
+        camera: None,
         colour: Vec::new(),
     })
+}
+
+/// How many frames a stored GIF has, and how often it plays (0 for ever).
+pub(super) fn playing(data: &[u8]) -> Result<(u32, u32), Rejected> {
+    let mut reader = Reader::new(data);
+    reader.take(10)?;
+    let packed = reader.u8()?;
+    reader.take(2 + table_bytes(packed))?;
+    let (mut frames, mut loops) = (0, 1);
+    loop {
+        match reader.u8()? {
+            0x21 => {
+                let label = reader.u8()?;
+                let blocks = sub_blocks(&mut reader)?;
+                // Eleven bytes of name, then a block of its own: 3, 1 and the number of repetitions after the first.
+                if let (0xff, Some(&[3, 1, low, high])) = (label, blocks.get(12..16)) {
+                    let again = u32::from(u16::from_le_bytes([low, high]));
+                    loops = if again == 0 { 0 } else { again + 1 };
+                }
+            }
+            0x2c => {
+                let descriptor = reader.take(9)?;
+                reader.take(table_bytes(descriptor[8]) + 1)?;
+                sub_blocks(&mut reader)?;
+                frames += 1;
+            }
+            _ => return Ok((frames, loops)),
+        }
+    }
 }
 
 /// Bytes of the colour table that a packed field announces.

@@ -11,7 +11,7 @@ use image::metadata::Orientation;
 use scan::Scans;
 
 use super::reader::Reader;
-use super::{Limits, Rejected, Stripped, exif_orientation, is_icc_profile};
+use super::{CameraFacts, Limits, Rejected, Stripped, exif_orientation, is_icc_profile};
 
 /// Progressive files have about ten; each may cost a pass over the whole picture.
 const MAX_SCANS: u32 = 100;
@@ -26,6 +26,7 @@ struct Parts {
     /// Tables, headers and scans as they were.
     image: Vec<u8>,
     orientation: Option<Orientation>,
+    camera: Option<CameraFacts>,
     frame: Option<Frame>,
     scans: u32,
     walked: Scans,
@@ -142,6 +143,7 @@ pub(super) fn strip(data: &[u8], limits: &Limits) -> Result<Stripped, Rejected> 
         height: frame.height,
         orientation: parts.orientation.unwrap_or(Orientation::NoTransforms),
         animated: false,
+        camera: parts.camera,
         // A turned picture is written as RGB, for which the profile of a CMYK one means nothing.
         colour: if frame.components.len() == 4 {
             Vec::new()
@@ -218,6 +220,7 @@ fn read_segment(marker: u8, reader: &mut Reader<'_>, parts: &mut Parts, limits: 
         }
         0xe1 if parts.orientation.is_none() && body.starts_with(b"Exif\0") => {
             parts.orientation = body.get(6..).map(exif_orientation);
+            parts.camera = body.get(6..).and_then(CameraFacts::read);
         }
         0xe2 if body.starts_with(ICC_LABEL) => parts.icc.push(body.to_vec()),
         0xee if parts.adobe.is_empty() && body.starts_with(b"Adobe") && body.len() >= 12 => {

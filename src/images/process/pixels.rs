@@ -44,6 +44,7 @@ pub(super) struct Upright {
     pub(super) width: u32,
     pub(super) height: u32,
     pub(super) animated: bool,
+    pub(super) has_alpha: bool,
     pub(super) placeholder: Option<Placeholder>,
 }
 
@@ -55,6 +56,7 @@ pub(super) fn upright(kind: Kind, stripped: Stripped, limits: &Limits) -> Result
         orientation,
         animated,
         colour,
+        camera: _,
     } = stripped;
     if kind == Kind::Avif {
         return Ok(Upright {
@@ -62,6 +64,7 @@ pub(super) fn upright(kind: Kind, stripped: Stripped, limits: &Limits) -> Result
             width,
             height,
             animated,
+            has_alpha: false,
             placeholder: None,
         });
     }
@@ -73,6 +76,7 @@ pub(super) fn upright(kind: Kind, stripped: Stripped, limits: &Limits) -> Result
             width,
             height,
             animated,
+            has_alpha: see_through(&small),
             placeholder: Some(placeholder(&small)),
         });
     }
@@ -84,6 +88,7 @@ pub(super) fn upright(kind: Kind, stripped: Stripped, limits: &Limits) -> Result
     if (decoded.width(), decoded.height()) != (width, height) {
         return Err(Rejected::broken("The image has another size than its header says."));
     }
+    let has_alpha = see_through(&decoded);
     let mut small = small(&decoded);
     small.apply_orientation(orientation);
     let placeholder = Some(placeholder(&small));
@@ -93,6 +98,7 @@ pub(super) fn upright(kind: Kind, stripped: Stripped, limits: &Limits) -> Result
             width,
             height,
             animated,
+            has_alpha,
             placeholder,
         });
     }
@@ -108,12 +114,13 @@ pub(super) fn upright(kind: Kind, stripped: Stripped, limits: &Limits) -> Result
         width,
         height,
         animated,
+        has_alpha,
         placeholder,
     })
 }
 
 /// Decodes a JPEG in strict mode: the usual tolerance would fill a hole with grey and call it a picture.
-fn decode_jpeg(bytes: &[u8], limits: &Limits) -> Result<DynamicImage, Rejected> {
+pub(super) fn decode_jpeg(bytes: &[u8], limits: &Limits) -> Result<DynamicImage, Rejected> {
     let damaged = || Rejected::broken("The JPEG is damaged: not all of its pixels are there.");
     let side = limits.max_side as usize;
     let options = DecoderOptions::default()
@@ -141,7 +148,7 @@ fn decode_jpeg(bytes: &[u8], limits: &Limits) -> Result<DynamicImage, Rejected> 
     }
 }
 
-fn decode(kind: Kind, bytes: &[u8], limits: &Limits) -> Result<DynamicImage, Rejected> {
+pub(super) fn decode(kind: Kind, bytes: &[u8], limits: &Limits) -> Result<DynamicImage, Rejected> {
     let input = Cursor::new(bytes);
     match kind {
         Kind::Png => limited(
@@ -158,7 +165,7 @@ fn limited(mut decoder: impl ImageDecoder, limits: &Limits) -> Result<DynamicIma
     DynamicImage::from_decoder(decoder).map_err(rejected)
 }
 
-fn decoder_limits(limits: &Limits) -> image::Limits {
+pub(super) fn decoder_limits(limits: &Limits) -> image::Limits {
     let mut given = image::Limits::default();
     given.max_image_width = Some(limits.max_side);
     given.max_image_height = Some(limits.max_side);
@@ -198,7 +205,7 @@ fn first_of_all(frames: Frames<'_>) -> Result<DynamicImage, Rejected> {
     first.ok_or_else(|| Rejected::broken("The animation has no frame."))
 }
 
-fn rejected(error: ImageError) -> Rejected {
+pub(super) fn rejected(error: ImageError) -> Rejected {
     match error {
         ImageError::Limits(_) => Rejected::too_large("Decoding the image would take too much memory."),
         ImageError::Unsupported(_) => Rejected::unsupported("This variety of the image format is not taken."),
@@ -291,6 +298,17 @@ impl<P: Pixel> GenericImageView for Turned<P> {
             Orientation::Rotate270 => (right - y, x),
         };
         *self.image.get_pixel(x, y)
+    }
+}
+
+/// Whether any pixel lets something through. A layer of alpha that is full everywhere is no transparency.
+pub(super) fn see_through(image: &DynamicImage) -> bool {
+    match image {
+        DynamicImage::ImageLumaA8(image) => image.pixels().any(|pixel| pixel.0[1] != u8::MAX),
+        DynamicImage::ImageRgba8(image) => image.pixels().any(|pixel| pixel.0[3] != u8::MAX),
+        DynamicImage::ImageLumaA16(image) => image.pixels().any(|pixel| pixel.0[1] != u16::MAX),
+        DynamicImage::ImageRgba16(image) => image.pixels().any(|pixel| pixel.0[3] != u16::MAX),
+        _ => false,
     }
 }
 

@@ -9,7 +9,7 @@ use flate2::bufread::ZlibDecoder;
 use image::metadata::Orientation;
 
 use super::reader::Reader;
-use super::{Limits, MAX_ICC_BYTES, Rejected, Stripped, exif_orientation, is_icc_profile};
+use super::{CameraFacts, Limits, MAX_ICC_BYTES, Rejected, Stripped, exif_orientation, is_icc_profile};
 
 pub(super) const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
@@ -41,7 +41,7 @@ pub(super) fn strip(data: &[u8], limits: &Limits) -> Result<Stripped, Rejected> 
     limits.check_memory(area * pixel_bytes)?;
     push_chunk(&mut bytes, &kind, header);
 
-    let mut colour = Vec::new();
+    let (mut colour, mut camera) = (Vec::new(), None);
     let (mut orientation, mut declared, mut frames, mut pixels) = (Orientation::NoTransforms, false, 0_u64, false);
     loop {
         let (kind, body) = chunk(&mut reader)?;
@@ -63,7 +63,10 @@ pub(super) fn strip(data: &[u8], limits: &Limits) -> Result<Stripped, Rejected> 
                     push_chunk(&mut colour, &kind, &profile);
                 }
             }
-            b"eXIf" => orientation = exif_orientation(body),
+            b"eXIf" => {
+                orientation = exif_orientation(body);
+                camera = CameraFacts::read(body);
+            }
             _ if SMALL_CHUNKS
                 .iter()
                 .any(|(name, most)| **name == kind && body.len() <= *most) =>
@@ -98,6 +101,7 @@ pub(super) fn strip(data: &[u8], limits: &Limits) -> Result<Stripped, Rejected> 
         height,
         orientation,
         animated,
+        camera,
         colour,
     })
 }

@@ -6,7 +6,7 @@
 use image::metadata::Orientation;
 
 use super::reader::Reader;
-use super::{Limits, Rejected, Stripped, exif_orientation, is_icc_profile};
+use super::{CameraFacts, Limits, Rejected, Stripped, exif_orientation, is_icc_profile};
 
 const FLAG_ICC: u8 = 0x20;
 const FLAG_ALPHA: u8 = 0x10;
@@ -53,7 +53,7 @@ fn strip_extended(header: &[u8], riff: &mut Reader<'_>, limits: &Limits) -> Resu
     }
 
     let mut kept = Vec::new();
-    let mut orientation = Orientation::NoTransforms;
+    let (mut orientation, mut camera) = (Orientation::NoTransforms, None);
     let (mut icc, mut frames, mut picture) = (None, 0_u64, false);
     while !riff.is_empty() {
         let part = chunk(riff)?;
@@ -62,7 +62,11 @@ fn strip_extended(header: &[u8], riff: &mut Reader<'_>, limits: &Limits) -> Resu
                 icc = Some(part.1.to_vec());
                 push_chunk(&mut kept, part);
             }
-            b"EXIF" => orientation = exif_orientation(part.1.strip_prefix(b"Exif\0\0").unwrap_or(part.1)),
+            b"EXIF" => {
+                let block = part.1.strip_prefix(b"Exif\0\0").unwrap_or(part.1);
+                orientation = exif_orientation(block);
+                camera = CameraFacts::read(block);
+            }
             b"ANIM" if animated => push_chunk(&mut kept, (part.0, part.1.get(..6).ok_or_else(Rejected::truncated)?)),
             b"ANMF" if animated => {
                 frames += 1;
@@ -94,14 +98,17 @@ fn strip_extended(header: &[u8], riff: &mut Reader<'_>, limits: &Limits) -> Resu
     let mut body = Vec::with_capacity(kept.len() + 18);
     push_chunk(&mut body, (*b"VP8X", &new_header));
     body.extend_from_slice(&kept);
-    Ok(stripped(
-        body,
-        width,
-        height,
-        orientation,
-        animated,
-        icc.unwrap_or_default(),
-    ))
+    Ok(Stripped {
+        camera,
+        ..stripped(
+            body,
+            width,
+            height,
+            orientation,
+            animated,
+            icc.unwrap_or_default(),
+        )
+    })
 }
 
 /// A frame of an animation with nothing in it but its picture.
@@ -211,6 +218,7 @@ fn stripped(
         height,
         orientation,
         animated,
+        camera: None,
         colour,
     }
 }

@@ -1,0 +1,198 @@
+//! Variants: a stored original in another size, cut to another shape, in another format.
+//!
+//! Pure: bytes in, bytes out. Which sizes there are, where they are kept and how many are made at once is the
+//! service's matter. Synchronous and busy, like all of this room.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::decode::{self, Decoded};
+use super::raster::{Raster, Window};
+use super::{Kind, Limits, Rejected, colour, encode, moving};
+
+/// What a variant can be written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum VariantFormat {
+    /// The smallest; costs the most to make. Never moves.
+    Avif,
+    /// Lossy for photographs; lossless where something can be seen through; animated when the original is.
+    WebP,
+    /// For what can show neither.
+    Jpeg,
+    /// Lossless, eight bits a channel.
+    Png,
+}
+
+impl VariantFormat {
+    /// The media type it is served with.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Avif => "image/avif",
+            Self::WebP => "image/webp",
+            Self::Jpeg => "image/jpeg",
+            Self::Png => "image/png",
+        }
+    }
+
+    /// The file extension that belongs to it, without a dot.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Avif => "avif",
+            Self::WebP => "webp",
+            Self::Jpeg => "jpg",
+            Self::Png => "png",
+        }
+    }
+}
+
+/// A shape to cut the picture to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Cut {
+    /// Width to height: (16, 9); 1.91:1 is (191, 100).
+    pub ratio: (u32, u32),
+    /// The point that must stay in view, from the top left, 0 to 1 each.
+    pub focal: (f64, f64),
+}
+
+/// One variant to make.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Wanted {
+    /// Width in pixels.
+    pub width: u32,
+    /// The shape; none for the picture's own.
+    pub cut: Option<Cut>,
+    /// What to write it as.
+    pub format: VariantFormat,
+}
+
+/// A finished variant.
+#[derive(Debug, Clone)]
+pub struct Rendered {
+    /// The whole file. It holds pixels and nothing else; colours are sRGB.
+    pub bytes: Vec<u8>,
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// Its media type.
+    pub media_type: &'static str,
+}
+
+/// The formats that an original is offered in, the best first; the last is the one that every browser shows. Empty
+/// when no variants can be made of it, so that the original itself is what is served.
+///
+/// `media_type`, `animated` and `has_alpha` are those of [`super::Processed`].
+pub fn offered_formats(media_type: &str, animated: bool, has_alpha: bool) -> &'static [VariantFormat] {
+    use VariantFormat::{Avif, Jpeg, Png, WebP};
+    match media_type {
+        "image/gif" | "image/png" | "image/webp" if animated => &[WebP],
+        // Logos and drawings: what is lossless stays lossless.
+        "image/gif" | "image/png" | "image/webp" if has_alpha => &[WebP, Png],
+        "image/jpeg" | "image/png" | "image/webp" | "image/gif" => &[Avif, WebP, Jpeg],
+        _ => &[],
+    }
+}
+
+/// The size that [`render`] gives, in pixels, for an original of this displayed size. None when it would have to be
+/// enlarged, since nothing is won by that.
+pub fn size_of(source_w: u32, source_h: u32, cut: Option<&Cut>, width: u32) -> Option<(u32, u32)> {
+    let window = window(f64::from(source_w), f64::from(source_h), cut)?;
+    // A hair of tolerance: the widest cut of 1000 × 1000 is 1000 wide, whatever the fraction says.
+    if width == 0 || f64::from(width) > window.width + 1e-6 {
+        return None;
+    }
+    let height = (f64::from(width) * window.height / window.width).round().max(1.0);
+    // Smaller than the source's own height.
+    Some((width, height as u32))
+}
+
+/// The largest part of the ratio, as near to the focal point as the edges allow.
+fn window(source_w: f64, source_h: f64, cut: Option<&Cut>) -> Option<Window> {
+    if source_w < 1.0 || source_h < 1.0 {
+        return None;
+    }
+    let Some(cut) = cut else {
+        return Some(Window {
+            left: 0.0,
+            top: 0.0,
+            width: source_w,
+            height: source_h,
+        });
+    };
+    let (across, down) = (f64::from(cut.ratio.0), f64::from(cut.ratio.1));
+    if across < 1.0 || down < 1.0 {
+        return None;
+    }
+    let width = source_w.min(source_h * across / down);
+    let height = (width * down / across).min(source_h);
+    let place = |focal: f64, whole: f64, part: f64| {
+        let focal = if focal.is_finite() { focal.clamp(0.0, 1.0) } else { 0.5 };
+        (focal * whole - part / 2.0).clamp(0.0, (whole - part).max(0.0))
+    };
+    Some(Window {
+        left: place(cut.focal.0, source_w, width),
+        top: place(cut.focal.1, source_h, height),
+        width,
+        height,
+    })
+}
+
+/// Makes one or several variants from one decoding of a stored original, which stands upright and holds nothing but
+/// pixels already. Several at once cost little more than the largest of them.
+///
+/// # Errors
+///
+/// [`Rejected`]: `image_broken` when the original cannot be decoded, `image_too_large` when that would take more than
+/// the limits allow, `unsupported_media_type` for an original no variants are made of, `internal_error` when an
+/// encoder fails, or for a size that [`size_of`] refuses.
+pub fn render(original: &[u8], wanted: &[Wanted], limits: &Limits) -> Result<Vec<Rendered>, Rejected> {
+    let kind =
+        Kind::of(original).ok_or_else(|| Rejected::unsupported("The original is no image that variants are made of."))?;
+    // As for uploads: a decoder that panics must not take its thread with it.
+    catch_unwind(AssertUnwindSafe(|| all(kind, original, wanted, limits)))
+        .unwrap_or_else(|_| Err(Rejected::broken("The image cannot be decoded.")))
+}
+
+fn all(kind: Kind, original: &[u8], wanted: &[Wanted], limits: &Limits) -> Result<Vec<Rendered>, Rejected> {
+    if moving::moves(kind, original) {
+        return wanted.iter().map(|wanted| moving::render(kind, original, *wanted, limits)).collect();
+    }
+    let Decoded { raster, profile } = decode::still(kind, original, limits)?;
+    wanted
+        .iter()
+        .map(|wanted| {
+            let (window, width, height) = place(&raster, *wanted)?;
+            let small = raster.resized(window, width as usize, height as usize)?;
+            one(colour::to_srgb(small, profile.as_ref()), wanted.format)
+        })
+        .collect()
+}
+
+/// Where a variant lies in a picture, and its size.
+pub(super) fn place(raster: &Raster, wanted: Wanted) -> Result<(Window, u32, u32), Rejected> {
+    let too_wide = || Rejected {
+        code: "internal_error",
+        detail: format!("The image is too small for a variant {} px wide.", wanted.width),
+    };
+    let side = |side: usize| u32::try_from(side).map_err(|_| too_wide());
+    let (source_w, source_h) = (side(raster.width())?, side(raster.height())?);
+    let (width, height) = size_of(source_w, source_h, wanted.cut.as_ref(), wanted.width).ok_or_else(too_wide)?;
+    let window = window(f64::from(source_w), f64::from(source_h), wanted.cut.as_ref()).ok_or_else(too_wide)?;
+    Ok((window, width, height))
+}
+
+pub(super) fn one(raster: Raster, format: VariantFormat) -> Result<Rendered, Rejected> {
+    // No larger than the original, whose sides fit.
+    let (width, height) = (raster.width() as u32, raster.height() as u32);
+    let bytes = match format {
+        VariantFormat::Avif => encode::avif(raster),
+        VariantFormat::WebP => encode::webp(raster),
+        VariantFormat::Jpeg => encode::jpeg(raster),
+        VariantFormat::Png => encode::png(raster),
+    }?;
+    Ok(Rendered {
+        bytes,
+        width,
+        height,
+        media_type: format.media_type(),
+    })
+}
