@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use crate::app::App;
 use crate::auth::{Role, editors};
 use crate::config::Config;
-use crate::{db, demo, doctor, openapi, server, telemetry};
+use crate::{db, demo, doctor, media, openapi, server, telemetry};
 
 /// A headless CMS for news sites.
 #[derive(Parser)]
@@ -34,11 +34,37 @@ enum Command {
         #[command(subcommand)]
         command: EditorCommand,
     },
+    /// Look after the files of images.
+    Media {
+        #[command(subcommand)]
+        command: MediaCommand,
+    },
     /// Write the OpenAPI documents into the folder openapi, or compare them with --check.
     Openapi {
         /// Compare instead of writing; exit 1 on a difference.
         #[arg(long)]
         check: bool,
+    },
+}
+
+#[derive(Subcommand)]
+enum MediaCommand {
+    /// Compare rows and files: what is missing, has another size, or is nobody's. Exit 1 when something is not right.
+    Check {
+        /// Read every original and compare its checksum with the one from its upload.
+        #[arg(long)]
+        checksums: bool,
+        /// Tell it as JSON, one object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Copy every file to another store and read it back there. It may be stopped and run again, and the server may run.
+    Move {
+        /// Where to: file://FOLDER or s3://BUCKET/PREFIX. TO_AWS_… variables are for this store alone.
+        to: String,
+        /// Where from.
+        #[arg(long, value_name = "URL", help = "Where from [default: MEDIA_URL]")]
+        from: Option<String>,
     },
 }
 
@@ -105,6 +131,18 @@ fn run(command: Command) -> Result<(), String> {
                 _ => run.iter().for_each(|name| println!("ran {name}")),
             }
             Ok(())
+        }
+        Command::Media { command } => {
+            let app = App::open(settings(&|_| None)?)?;
+            match command {
+                MediaCommand::Check { checksums, json } => {
+                    block_on(media::check::run(&app, media::check::Asked { checksums, json }))?
+                }
+                MediaCommand::Move { to, from } => {
+                    let from = from.unwrap_or_else(|| app.config.media_url.clone());
+                    block_on(media::moving::run(&app, &from, &to))?
+                }
+            }
         }
         Command::Editor {
             command: EditorCommand::Create { email, name, role },

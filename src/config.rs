@@ -9,6 +9,7 @@ use lettre::message::Mailbox;
 use rand::Rng;
 
 use crate::db::Location;
+use crate::images::rights::ExpiredRights;
 use crate::text::is_language;
 use crate::webhooks::guard::Allowed;
 
@@ -46,6 +47,12 @@ pub struct Config {
     pub avif: bool,
     /// `MEDIA_CACHE_MIB`: how much memory small files may take, in bytes.
     pub media_cache_bytes: u64,
+    /// `MEDIA_RETENTION_DAYS`: after so many days the files of deleted and replaced images are removed.
+    pub media_retention_days: i64,
+    /// `RIGHTS_EXPIRED`: what becomes of publishing a story with an image whose right has ended.
+    pub rights_expired: ExpiredRights,
+    /// `RIGHTS_WARN_DAYS`: so many days ahead it is told that the right to an image ends.
+    pub rights_warn_days: i64,
     /// `BIND`: the address and port that are listened on.
     pub bind: SocketAddr,
     /// `PUBLIC_URL`: this API's address as clients see it, without a slash at the end. Empty until the port is known.
@@ -189,6 +196,22 @@ impl Config {
         if revision_retention_days.is_some_and(|days: i64| !(1..=36_500).contains(&days)) {
             errors.push("REVISION_RETENTION_DAYS must be a number of days from 1 to 36500, or empty".into());
         }
+        let media_retention_days = text("MEDIA_RETENTION_DAYS", "30").parse().unwrap_or(-1);
+        if !(1..=36_500).contains(&media_retention_days) {
+            errors.push("MEDIA_RETENTION_DAYS must be a number of days from 1 to 36500".into());
+        }
+        let rights_expired = match text("RIGHTS_EXPIRED", "refuse").as_str() {
+            "warn" => ExpiredRights::Warn,
+            "refuse" => ExpiredRights::Refuse,
+            _ => {
+                errors.push("RIGHTS_EXPIRED must be refuse or warn".into());
+                ExpiredRights::Refuse
+            }
+        };
+        let rights_warn_days = text("RIGHTS_WARN_DAYS", "7").parse().unwrap_or(-1);
+        if !(0..=365).contains(&rights_warn_days) {
+            errors.push("RIGHTS_WARN_DAYS must be a number of days from 0 to 365".into());
+        }
         let cache_mib: u64 = text("CACHE_MIB", "32").parse().unwrap_or(u64::MAX);
         if cache_mib > 1024 * 1024 {
             errors.push("CACHE_MIB must be a number of mebibytes from 0 to 1048576".into());
@@ -216,6 +239,9 @@ impl Config {
                 variants_bytes: variants_mib << 20,
                 avif,
                 media_cache_bytes: media_cache_mib << 20,
+                media_retention_days,
+                rights_expired,
+                rights_warn_days,
                 bind,
                 public_url,
                 site_url,

@@ -13,7 +13,8 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use crate::types::Lease;
+use crate::images::rights::ExpiredRight;
+use crate::types::{Id, Lease};
 
 /// Declares the codes once: name in Rust, name on the wire, HTTP status, title and the page under `docs/errors/`.
 macro_rules! codes {
@@ -77,6 +78,8 @@ codes! {
     InvalidTransition "invalid_transition" 409 "The article's state does not allow this.";
     TranslationExists "translation_exists" 409 "This story already has an article in that language.";
     RevisionIncomplete "revision_incomplete" 409 "Something this revision needs has been deleted.";
+    RightsExpired "rights_expired" 409 "The right to show an image has ended.";
+    DuplicateImage "duplicate_image" 409 "The library has this file as another image.";
     LeadExists "lead_exists" 409 "The article already has a lead image.";
     AlreadyActive "already_active" 409 "The editor needs no invitation.";
     TotpState "totp_state" 409 "Two-step sign-in is not in the state for this.";
@@ -423,6 +426,12 @@ pub struct ProblemSchema {
     /// With 409 `article_leased`: who is editing, and until when.
     #[schema(required = false, nullable = false, value_type = Lease)]
     pub lease: Option<Lease>,
+    /// With 409 `rights_expired`: the placed images whose rights have ended.
+    #[schema(required = false, nullable = false, value_type = Vec<ExpiredRight>)]
+    pub expired_rights: Option<Vec<ExpiredRight>>,
+    /// With 409 `duplicate_image`: the image that has the file.
+    #[schema(required = false, nullable = false, value_type = Id)]
+    pub image_id: Option<String>,
     /// With 403 for an API key: the scope that it lacks.
     #[schema(required = false, nullable = false, value_type = String, example = "articles:write")]
     pub required_scope: Option<String>,

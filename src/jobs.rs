@@ -50,6 +50,8 @@ pub fn start(app: State) -> Jobs {
             tokio::task::spawn(webhooks::queueing::follow(app.clone())),
             tokio::task::spawn(count_views(app.clone())),
             tokio::task::spawn(search::fill(app.clone())),
+            tokio::task::spawn(images::store::words::fill(app.clone())),
+            tokio::task::spawn(images::rights::watch::run(app.clone())),
             tokio::task::spawn(crate::schedules::job::run(app.clone())),
             tokio::task::spawn(images::variants::tend::run(app.clone())),
             tokio::task::spawn(images::variants::avif::run(app.clone())),

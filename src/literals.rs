@@ -43,3 +43,8 @@ literal! {
     /// Nothing, as a number.
     Zero: BigInt = "0"
 }
+
+literal! {
+    /// Of the right to an image it has been told that it has ended.
+    ToldEnded: BigInt = "2"
+}

@@ -14,6 +14,7 @@ use crate::articles::review::mail as review;
 use crate::auth::links;
 use crate::db::{Tx, Value, insert_once};
 use crate::error::Result;
+use crate::images::rights::mail as rights;
 use crate::mail::Sent;
 use crate::schema::outbox;
 use crate::share;
@@ -109,6 +110,7 @@ fn sendable(app: &App) -> &'static [&'static str] {
             share::KIND,
             review::KIND,
             webhooks::KIND,
+            rights::KIND,
             links::RESET,
             links::INVITATION,
         ]
@@ -253,6 +255,7 @@ async fn deliver(app: &State, row: &Row) -> Result<Sent> {
         share::KIND => share::send(app, row).await,
         review::KIND => review::send(app, row).await,
         webhooks::KIND => webhooks::send(app, row).await,
+        rights::KIND => rights::send(app, row).await,
         links::RESET | links::INVITATION => links::send(app, row).await,
         _ => Ok(Sent::Later("this version does not know the kind".into())),
     }

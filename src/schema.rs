@@ -103,6 +103,9 @@ diesel::table! {
         updated_ms -> BigInt,
         version -> BigInt,
         deleted_ms -> Nullable<BigInt>,
+        row_id -> Nullable<BigInt>,
+        rights_expire_ms -> Nullable<BigInt>,
+        rights_told -> BigInt,
     }
 }
 
@@ -117,6 +120,16 @@ diesel::table! {
         height -> BigInt,
         bytes -> BigInt,
         placeholder -> Nullable<Text>,
+        camera -> Nullable<Text>,
+        retired_ms -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    media_moves (target, object_key) {
+        target -> Text,
+        object_key -> Text,
+        at_ms -> BigInt,
     }
 }
 

@@ -348,13 +348,16 @@ async fn erase_article(app: State, caller: Caller, id: PathId, if_match: IfMatch
 /// Needs the role editor. Readers get the working copy as it is now. Publishing a live story again keeps its
 /// `published_at` and place in lists; `as_new` moves it to the top. With `publish_at` the article as it is now is pinned
 /// and published at that time; later edits are not swept along: publish again to take them. `unpublish_at` withdraws it.
+///
+/// With an image whose right has ended by the time of publication it is refused (409 `rights_expired`), unless the
+/// installation only warns: see `warnings`.
 #[utoipa::path(
     tag = "articles",
     params(("id" = Id, Path, description = "The article's id."), IfMatchParam, IdempotencyParam),
     request_body(content = PublishInput, content_type = "application/json"),
     responses(
         (status = 200, description = "The article as it is now.", body = WorkingArticle),
-        (status = 409, description = "It is in the trash."),
+        (status = 409, description = "It is in the trash, or the right to one of its images has ended."),
     )
 )]
 #[post("/articles/{id}/publish")]
@@ -363,9 +366,10 @@ async fn publish_article(action: Action, body: Body) -> Result<Answer> {
     let input = body.action::<PublishInput>().await?;
     publication::check_past(&input.value, Time::now())?;
     schedules::check_wish(&action.app, &input.value).await?;
+    let rule = action.app.config.rights_expired;
     action
         .run_mailing(&input.hash, move |tx, caller, id, guard, mails| {
-            review::publish(tx, caller, id, guard, &input.value, mails)
+            review::publish(tx, caller, id, guard, &input.value, mails, rule)
         })
         .await
 }

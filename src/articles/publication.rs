@@ -16,6 +16,7 @@ use crate::conditional::Guard;
 use crate::db::{Conn, Tx, clock};
 use crate::error::{Code, Problem, Result};
 use crate::images::variants::store::want_avif;
+use crate::images::rights::{self, ExpiredRights};
 use crate::literals::Live;
 use crate::previews;
 use crate::request::PathRef;
@@ -203,10 +204,11 @@ pub fn publish(
     guard: &Guard,
     input: &PublishInput,
     asked_by: Option<&Id>,
+    rule: ExpiredRights,
 ) -> Result<ArticleRow> {
     caller.needs(Scope::ArticlesPublish)?;
     if let Some(at) = input.publish_at {
-        return schedules::store::schedule(tx, caller, row, guard, input, at, asked_by);
+        return schedules::store::schedule(tx, caller, row, guard, input, at, asked_by, rule);
     }
     check_past(input, tx.now)?;
     schedules::check(input, row.unpublish_at, clock(tx.conn)?)?;
@@ -214,7 +216,7 @@ pub fn publish(
     row.facts()?.allow("publish")?;
     let snapshot = snapshot(tx.conn, &row)?;
     let hash = snapshot.stored()?.1;
-    let terms = begin(tx, &mut row, &snapshot, &hash, input)?;
+    let terms = begin(tx, &mut row, &snapshot, &hash, input, rule)?;
     let told = schedules::store::settle(tx, caller, &mut row, input)?;
     save_telling(tx, &Actor::from(caller), &mut row, &snapshot, "publish", None, told)?;
     complete(tx, &row, &snapshot, row.revision, terms)?;
@@ -239,8 +241,10 @@ pub fn begin(
     snapshot: &Snapshot,
     content_hash: &str,
     input: &PublishInput,
+    rule: ExpiredRights,
 ) -> Result<Terms> {
     check_translations(tx.conn, &row.id, snapshot)?;
+    rights::check(tx.conn, &snapshot.captions, tx.now, rule)?;
     let old: Option<PublicationRow> = publications::table
         .find(&row.id)
         .select(PublicationRow::as_select())

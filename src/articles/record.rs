@@ -15,7 +15,8 @@ use crate::body::{self, Body};
 use crate::captions::{ArticleCaption, article_captions};
 use crate::config::Config;
 use crate::db::Conn;
-use crate::error::Result;
+use crate::error::{FieldError, Result};
+use crate::images::rights;
 use crate::leases;
 use crate::schedules::ScheduleFailure;
 use crate::schedules::store::{Planned, planned};
@@ -172,6 +173,9 @@ pub struct WorkingArticle {
     pub captions: Vec<ArticleCaption>,
     /// What readers are told was wrong, oldest first.
     pub corrections: Vec<Correction>,
+    /// What its editors should know before it is published: rights to its images that have ended (`rights_expired`) or end
+    /// within days (`rights_expiring`), with a pointer at the caption.
+    pub warnings: Vec<FieldError>,
     /// When it will be published.
     #[schema(required = true)]
     pub publish_at: Option<Time>,
@@ -350,9 +354,16 @@ pub fn whole(conn: &mut Conn, config: &Config, caller: &Caller, row: &ArticleRow
     let open = row.is_open_to(caller);
     let (row, Snapshot { content, captions, .. }) = visible(conn, caller, row)?;
     let head = summary(&row, &content, &people, &beside, open)?;
+    // What is wrong with its rights is no business of those who see what readers see.
+    let warnings = match open {
+        true => rights::warnings(conn, &captions, config.rights_warn_days)?,
+        false => Vec::new(),
+    };
     let captions = article_captions(conn, config, captions)?;
     let corrections = corrections_of(conn, std::slice::from_ref(&row.id))?.remove(&row.id);
-    Ok(assemble(head, content, captions, corrections.unwrap_or_default()))
+    let mut article = assemble(head, content, captions, corrections.unwrap_or_default());
+    article.warnings = warnings;
+    Ok(article)
 }
 
 /// An article that the caller has just made: there is nothing beside it yet.
@@ -371,6 +382,7 @@ fn assemble(
     WorkingArticle {
         captions,
         corrections,
+        warnings: Vec::new(),
         id: head.id,
         title: head.title,
         slug: head.slug,

@@ -21,6 +21,7 @@ use crate::db::Tx;
 use crate::error::{Problem, Result};
 use crate::feedback::store as feedback;
 use crate::images::process::{Limits, Processed, process_bytes};
+use crate::images::rights::ExpiredRights;
 use crate::images::store::NewImage;
 use crate::json;
 use crate::request::PathRef;
@@ -341,7 +342,7 @@ async fn keep_story(
                 ..PublishInput::default()
             };
             let row = store::lock(tx, &caller, &row.id)?;
-            publication::publish(tx, &caller, row, &Guard::any(), &input, None)?;
+            publication::publish(tx, &caller, row, &Guard::any(), &input, None, ExpiredRights::Refuse)?;
         }
         Ok(row.id)
     };

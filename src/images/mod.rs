@@ -3,6 +3,7 @@
 pub mod delivered;
 pub mod management;
 pub mod process;
+pub mod rights;
 pub mod store;
 pub mod turns;
 pub mod upload;
@@ -18,6 +19,8 @@ use crate::text::Check;
 use crate::types::{Id, Patch, PersonRef, Time};
 use delivered::FocalPoint;
 use process::Placeholder;
+
+pub use rights::{ImageRights, ImageRightsInput};
 
 /// Longest alternative text, in characters.
 pub const ALT_LENGTH: usize = 1000;
@@ -71,7 +74,11 @@ pub struct Image {
     /// What to show before the image is there; null for AVIF.
     #[schema(required = true)]
     pub placeholder: Option<Placeholder>,
-    /// Address of the file; it never changes its content.
+    /// What the camera wrote about the picture; null when it wrote nothing, or the file is one that has no such facts. Only
+    /// for the newsroom: readers are never told.
+    #[schema(required = true)]
+    pub camera: Option<Camera>,
+    /// Address of the file; it never changes its content. Another file of the same image has another address.
     #[schema(format = "uri", example = "https://api.example.vn/media/3f/3f0c.jpg")]
     pub url: String,
     /// Articles that place it, as far as the caller may know of them; at most 100 are named.
@@ -96,21 +103,33 @@ page_type! {
     ImagePage of Image
 }
 
-/// What the newsroom may do with an image.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ImageRights {
-    /// The licence or the contract.
-    #[schema(required = true, example = "CC BY 4.0")]
-    pub licence: Option<String>,
-    /// Where it comes from.
-    #[schema(required = true, example = "TTXVN")]
-    pub source: Option<String>,
-    /// When the right to show it ends.
-    #[schema(required = true)]
-    pub expires_at: Option<Time>,
-    /// Anything else colleagues have to know.
-    #[schema(required = true)]
-    pub notes: Option<String>,
+/// What a camera wrote about a picture.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Camera {
+    /// When the shutter was released, on the camera's own clock; with its offset from UTC where the camera knew it.
+    #[schema(required = true, example = "2026-03-14T18:05:09+07:00")]
+    pub taken_at: Option<String>,
+    /// Who made the camera.
+    #[schema(required = true, example = "FUJIFILM")]
+    pub make: Option<String>,
+    /// Which camera.
+    #[schema(required = true, example = "X-T5")]
+    pub model: Option<String>,
+    /// Which lens.
+    #[schema(required = true, example = "XF23mmF1.4 R LM WR")]
+    pub lens: Option<String>,
+    /// Exposure time in seconds, as photographers write it.
+    #[schema(required = true, example = "1/250")]
+    pub exposure_time: Option<String>,
+    /// Aperture as an f-number.
+    #[schema(required = true, example = 2.8)]
+    pub f_number: Option<f64>,
+    /// Sensitivity.
+    #[schema(required = true, minimum = 0, example = 400)]
+    pub iso: Option<i64>,
+    /// Focal length in millimetres.
+    #[schema(required = true, example = 23.0)]
+    pub focal_length_mm: Option<f64>,
 }
 
 /// An article that places an image.
@@ -126,28 +145,6 @@ pub struct ImageUse {
     pub title: String,
     /// The article's state.
     pub status: Status,
-}
-
-/// Rights as they are sent; what is absent stays, null clears.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ImageRightsInput {
-    /// The licence or the contract.
-    #[serde(default)]
-    #[schema(value_type = Option<String>, required = false, max_length = 200, example = "CC BY 4.0")]
-    pub licence: Patch<String>,
-    /// Where it comes from.
-    #[serde(default)]
-    #[schema(value_type = Option<String>, required = false, max_length = 200)]
-    pub source: Patch<String>,
-    /// When the right to show it ends.
-    #[serde(default)]
-    #[schema(value_type = Option<Time>, required = false)]
-    pub expires_at: Patch<Time>,
-    /// Anything else colleagues have to know.
-    #[serde(default)]
-    #[schema(value_type = Option<String>, required = false, max_length = 2000)]
-    pub notes: Patch<String>,
 }
 
 /// Changes of an image; what is absent stays, null clears.
@@ -206,9 +203,7 @@ impl ImagePatch {
             }
         }
         if let Patch::Set(rights) = &mut self.rights {
-            line(&mut check, "/rights/licence", &mut rights.licence, 200);
-            line(&mut check, "/rights/source", &mut rights.source, 200);
-            text(&mut check, "/rights/notes", &mut rights.notes, 2000);
+            rights.check(&mut check);
         }
         check.done()?;
         Ok(self)
@@ -228,16 +223,6 @@ fn line(check: &mut Check, pointer: &str, value: &mut Patch<String>, max: usize)
 fn text(check: &mut Check, pointer: &str, value: &mut Patch<String>, max: usize) {
     if let Patch::Set(text) = value {
         *value = kept(check.optional_text(pointer, Some(text), max));
-    }
-}
-
-impl ImageRightsInput {
-    /// Writes the patch over the rights.
-    pub fn apply(self, to: &mut ImageRights) {
-        self.licence.apply(&mut to.licence);
-        self.source.apply(&mut to.source);
-        self.expires_at.apply(&mut to.expires_at);
-        self.notes.apply(&mut to.notes);
     }
 }
 

@@ -20,6 +20,7 @@ use super::{ImagePatch, clean_filename};
 use crate::app::App;
 use crate::error::{Code, FieldError, Problem, Result};
 use crate::json;
+use crate::media;
 use crate::request::{Body, hash, too_large};
 
 /// Largest file, in bytes.
@@ -153,10 +154,7 @@ impl Spool {
 }
 
 fn not_spooled(error: std::io::Error) -> Problem {
-    if matches!(
-        error.kind(),
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
-    ) {
+    if media::is_full(&error) {
         return Problem::new(Code::StorageFull, "There is no room left for uploads.").because(error);
     }
     Problem::internal(format!("an upload could not be spooled: {error}"))

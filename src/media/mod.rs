@@ -1,7 +1,11 @@
 //! Where the bytes of pictures are kept: a folder, an S3 bucket, or memory for tests.
 
+pub mod check;
 pub mod delivery;
 pub mod hot;
+mod ledger;
+pub mod moving;
+pub mod sweep;
 
 use std::io;
 use std::ops::Range;
@@ -10,9 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-#[cfg(test)]
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use object_store::aws::AmazonS3Builder;
+use object_store::aws::{AmazonS3Builder, Checksum};
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path as StorePath;
@@ -25,6 +28,7 @@ use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
 use utoipa::openapi::{RefOr, Schema};
 
 use crate::error::{Code, Problem};
+use crate::types::Time;
 
 /// A connection that is not made in this time will not be.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,6 +36,14 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const WHOLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Tries after the first; each one also ends by [`WHOLE_TIMEOUT`].
 const RETRIES: usize = 3;
+/// Larger files go to a bucket in parts: each has the time of a whole request, and only what failed is sent again.
+const ONE_REQUEST: usize = 8 * 1024 * 1024;
+/// The size of a part; S3 takes none below 5 MiB but the last.
+const PART: usize = 5 * 1024 * 1024;
+/// Parts that are sent at once.
+const PARTS_AT_ONCE: usize = 3;
+/// Settings of the store that files are moved to, where it needs others than the one they come from.
+const OTHER: &str = "TO_";
 const MAX_KEY_BYTES: usize = 200;
 
 /// Why the store did not do what was asked.
@@ -96,11 +108,19 @@ fn is_disk_full(error: &object_store::Error) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(this) = cause {
         if let Some(io) = this.downcast_ref::<io::Error>() {
-            return matches!(io.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+            return is_full(io);
         }
         cause = this.source();
     }
     false
+}
+
+/// Whether a file could not grow: no room, a quota, a limit of the system.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+    )
 }
 
 impl From<MediaError> for Problem {
@@ -147,19 +167,24 @@ pub struct Object {
 }
 
 /// A file in the list of all.
-#[cfg(test)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// Its key.
     pub key: String,
     /// Its size in bytes.
     pub size: u64,
+    /// When it was written, by the store's clock.
+    pub written: Time,
 }
 
 /// The place where media are kept. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct MediaStore {
     store: Arc<dyn ObjectStore>,
+    /// The folder, when it is one.
+    folder: Option<PathBuf>,
+    /// Whether large files go in parts.
+    in_parts: bool,
 }
 
 impl MediaStore {
@@ -170,10 +195,25 @@ impl MediaStore {
     ///
     /// One line that says what is wrong with the setting.
     pub fn open(url: &str) -> Result<Self, String> {
+        Self::open_as(url, "")
+    }
+
+    /// Opens a store beside the one of the settings: a variable such as `TO_AWS_ENDPOINT` goes before `AWS_ENDPOINT`.
+    ///
+    /// # Errors
+    ///
+    /// One line that says what is wrong with the address.
+    pub fn open_other(url: &str) -> Result<Self, String> {
+        Self::open_as(url, OTHER)
+    }
+
+    fn open_as(url: &str, before: &str) -> Result<Self, String> {
+        let mut folder_of = None;
         let store: Arc<dyn ObjectStore> = if let Some(folder) = url.strip_prefix("file://") {
+            folder_of = Some(PathBuf::from(folder));
             Arc::new(open_folder(url, folder)?)
         } else if let Some(place) = url.strip_prefix("s3://") {
-            open_bucket(url, place)?
+            open_bucket(url, place, before)?
         } else if url == "memory://" {
             Arc::new(InMemory::new())
         } else {
@@ -181,7 +221,16 @@ impl MediaStore {
                 "MEDIA_URL `{url}` is not understood: write file://FOLDER, s3://BUCKET/PREFIX or memory://"
             ));
         };
-        Ok(Self { store })
+        Ok(Self {
+            store,
+            folder: folder_of,
+            in_parts: url.starts_with("s3://"),
+        })
+    }
+
+    /// The folder of a local store.
+    pub fn folder(&self) -> Option<&std::path::Path> {
+        self.folder.as_deref()
     }
 
     /// Stores a file, whole or not at all; when this returns, it is on disk.
@@ -191,9 +240,38 @@ impl MediaStore {
     /// [`MediaError`] for an impossible key, a store that cannot be reached, a full disk.
     pub async fn put(&self, key: &str, bytes: Bytes) -> Result<(), MediaError> {
         let path = checked(key)?;
+        if self.in_parts && bytes.len() > ONE_REQUEST {
+            return self.put_parts(&path, &bytes).await;
+        }
         in_time(async { Ok(self.store.put(&path, PutPayload::from_bytes(bytes)).await?) })
             .await
             .map(drop)
+    }
+
+    /// The file is there when all parts are and the store was told so; otherwise the parts are thrown away.
+    async fn put_parts(&self, path: &StorePath, bytes: &Bytes) -> Result<(), MediaError> {
+        let mut upload = in_time(async { Ok(self.store.put_multipart(path).await?) }).await?;
+        let mut parts = Vec::new();
+        for start in (0..bytes.len()).step_by(PART) {
+            let part = bytes.slice(start..bytes.len().min(start + PART));
+            parts.push(upload.put_part(PutPayload::from_bytes(part)));
+        }
+        let mut sent = Ok(());
+        while sent.is_ok() && !parts.is_empty() {
+            let some = parts.split_off(parts.len().saturating_sub(PARTS_AT_ONCE));
+            let some = some.into_iter().map(|part| in_time(async { Ok(part.await?) }));
+            let all = futures_util::future::join_all(some).await;
+            sent = all.into_iter().collect();
+        }
+        let done = match sent {
+            Ok(()) => in_time(async { Ok(upload.complete().await?) }).await,
+            Err(error) => Err(error),
+        };
+        let Err(error) = done else { return Ok(()) };
+        if let Err(cause) = in_time(async { Ok(upload.abort().await?) }).await {
+            tracing::warn!(%cause, "parts of a file that was not stored could not be thrown away");
+        }
+        Err(error)
     }
 
     /// Reads a file, or the given range of it (cut to the file's end). None when there is no such file. A range that is
@@ -282,16 +360,16 @@ impl MediaStore {
         .await
     }
 
-    /// All files, in no particular order.
+    /// All files, in no particular order. What is not named as this program names files is told as well.
     ///
     /// # Errors
     ///
     /// [`MediaError`] when the store cannot be reached.
-    #[cfg(test)]
     pub async fn list(&self) -> Result<Vec<Entry>, MediaError> {
         let mut found = self.store.list(None).map_ok(|meta| Entry {
             key: meta.location.to_string(),
             size: meta.size,
+            written: Time::from_ms(meta.last_modified.timestamp_millis()),
         });
         let mut entries = Vec::new();
         while let Some(entry) = in_time(async { Ok(found.next().await.transpose()?) }).await? {
@@ -319,7 +397,7 @@ fn open_folder(url: &str, folder: &str) -> Result<LocalFileSystem, String> {
         .map_err(|e| format!("media folder {} cannot be used: {e}", folder.display()))
 }
 
-fn open_bucket(url: &str, place: &str) -> Result<Arc<dyn ObjectStore>, String> {
+fn open_bucket(url: &str, place: &str, before: &str) -> Result<Arc<dyn ObjectStore>, String> {
     let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
     let prefix = prefix.trim_matches('/');
     if bucket.is_empty() {
@@ -329,7 +407,10 @@ fn open_bucket(url: &str, place: &str) -> Result<Arc<dyn ObjectStore>, String> {
         .with_connect_timeout(CONNECT_TIMEOUT)
         .with_timeout(WHOLE_TIMEOUT);
     // The builder would forget AWS_ALLOW_HTTP when it is given these options, so the choice is made again.
-    let plain = |name: &str| std::env::var(name).is_ok_and(|value| value.starts_with("http://"));
+    let plain = |name: &str| {
+        let value = std::env::var(format!("{before}{name}")).or_else(|_| std::env::var(name));
+        value.is_ok_and(|value| value.starts_with("http://"))
+    };
     if plain("AWS_ENDPOINT") || plain("AWS_ENDPOINT_URL") || plain("AWS_ENDPOINT_URL_S3") {
         client = client.with_allow_http(true);
     }
@@ -341,7 +422,18 @@ fn open_bucket(url: &str, place: &str) -> Result<Arc<dyn ObjectStore>, String> {
         max_retries: RETRIES,
         retry_timeout: WHOLE_TIMEOUT,
     };
-    let store = AmazonS3Builder::from_env()
+    let mut builder = AmazonS3Builder::from_env();
+    if std::env::var_os("AWS_CHECKSUM_ALGORITHM").is_none() {
+        // The store compares what came with what was sent, and refuses what was bent on the way.
+        builder = builder.with_checksum_algorithm(Checksum::SHA256);
+    }
+    for (name, value) in std::env::vars() {
+        let own = name.strip_prefix(before).filter(|own| !before.is_empty() && own.starts_with("AWS_"));
+        if let Some(key) = own.and_then(|own| own.to_ascii_lowercase().parse().ok()) {
+            builder = builder.with_config(key, value);
+        }
+    }
+    let store = builder
         .with_bucket_name(bucket)
         .with_client_options(client)
         .with_retry(retry)
@@ -365,6 +457,17 @@ fn checked(key: &str) -> Result<StorePath, MediaError> {
         return Err(MediaError::bad_key());
     }
     StorePath::parse(key).map_err(|_| MediaError::bad_key())
+}
+
+/// What all files of one picture have in common: `3f/3f9c…` of `3f/3f9c….jpg` and of the variants `3f/3f9c…-….webp`. None for
+/// what this program has not named.
+pub fn stem(key: &str) -> Option<&str> {
+    const STEM: usize = 3 + 32;
+    let (stem, rest) = key.split_at_checked(STEM)?;
+    let (folder, name) = stem.split_once('/')?;
+    let hex = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'));
+    let ours = folder.len() == 2 && name.starts_with(folder) && hex(name) && rest.starts_with(['.', '-']);
+    (ours && checked(key).is_ok()).then_some(stem)
 }
 
 /// A new key that nobody can guess, spread over 256 folders: `3f/3f9c….jpg`.

@@ -11,7 +11,7 @@ use crate::db::{Conn, Tx};
 use crate::error::Result;
 use crate::schema::{idempotency, sessions};
 use crate::types::Time;
-use crate::{audit, changes, feedback, outbox, previews, share, webhooks};
+use crate::{audit, changes, feedback, media, outbox, previews, share, webhooks};
 
 /// Rows that one write removes, so that others are not kept waiting.
 const PIECE: i64 = 500;
@@ -20,7 +20,8 @@ const PIECE: i64 = 500;
 const AUDIT_SECONDS: i64 = 2 * 365 * 24 * 3600;
 
 /// Removes idempotency keys after 24 hours, sessions after their end, audit lines after two years,
-/// readers' details and revisions nobody saw after the configured times, and changes that newer ones have superseded.
+/// readers' details, revisions nobody saw and files of images that are gone after the configured times, and changes that
+/// newer ones have superseded.
 /// Nothing while the clock is not believed.
 pub async fn run(app: &State) -> Result<()> {
     let Some(now) = clock::believed(app).await? else {
@@ -35,7 +36,9 @@ pub async fn run(app: &State) -> Result<()> {
     in_pieces(app, now, |tx| share::store::forget_counts(tx).map(|()| 0)).await?;
     in_pieces(app, now, |tx| webhooks::deliveries::forget_old(tx, PIECE)).await?;
     in_pieces(app, now, |tx| previews::store::forget_ended(tx, PIECE)).await?;
-    in_pieces(app, now, |tx| changes::retention::forget_superseded(tx, PIECE)).await
+    in_pieces(app, now, |tx| changes::retention::forget_superseded(tx, PIECE)).await?;
+    // The last, since it is not the database alone that it needs.
+    media::sweep::run(app, now).await
 }
 
 /// One write after another, by a time that was believed, until one finds less than a piece.

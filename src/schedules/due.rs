@@ -15,6 +15,7 @@ use crate::audit::Actor;
 use crate::auth::Role;
 use crate::db::{self, Conn, Tx};
 use crate::error::{Code, Problem, Result};
+use crate::images::rights::ExpiredRights;
 use crate::schema::{articles, editors, images, revisions, schedules, slugs};
 use crate::text::sort_key;
 use crate::types::{Id, Time};
@@ -73,7 +74,13 @@ fn claim(tx: &mut Tx<'_>, id: &Id, by: &Id) -> Result<ArticleRow> {
 }
 
 /// Carries out what is due for an article at a time; the names of what was done. With `mails` those concerned are told.
-pub fn carry_out(tx: &mut Tx<'_>, id: &Id, now: Time, mails: bool) -> Result<Vec<&'static str>> {
+pub fn carry_out(
+    tx: &mut Tx<'_>,
+    id: &Id,
+    now: Time,
+    mails: bool,
+    rule: ExpiredRights,
+) -> Result<Vec<&'static str>> {
     tx.now = now;
     let plans = take(tx, id, now)?;
     let ends = plans.iter().any(|plan| plan.action() == ScheduleAction::Unpublish);
@@ -90,7 +97,7 @@ pub fn carry_out(tx: &mut Tx<'_>, id: &Id, now: Time, mails: bool) -> Result<Vec
                 park_plan(tx, &mut row, plan, &problem, mails)?;
                 "schedule_failed"
             }
-            ScheduleAction::Publish => publish(tx, &mut row, plan, mails)?,
+            ScheduleAction::Publish => publish(tx, &mut row, plan, mails, rule)?,
             ScheduleAction::Unpublish => unpublish(tx, &mut row, plan)?,
         });
     }
@@ -170,7 +177,13 @@ fn pinned(conn: &mut Conn, article: &Id, plan: &Plan) -> Result<(i64, Snapshot, 
     Ok((number, serde_json::from_str(&stored).map_err(Problem::internal)?, hash))
 }
 
-fn publish(tx: &mut Tx<'_>, row: &mut ArticleRow, plan: &Plan, mails: bool) -> Result<&'static str> {
+fn publish(
+    tx: &mut Tx<'_>,
+    row: &mut ArticleRow,
+    plan: &Plan,
+    mails: bool,
+    rule: ExpiredRights,
+) -> Result<&'static str> {
     check_rights(tx.conn, &plan.editor_id)?;
     row.facts()?.allow("publish")?;
     let (number, pinned, hash) = pinned(tx.conn, &row.id, plan)?;
@@ -188,7 +201,7 @@ fn publish(tx: &mut Tx<'_>, row: &mut ArticleRow, plan: &Plan, mails: bool) -> R
         true => asked_by(tx.conn, row)?,
         false => plan.asked_by.clone(),
     };
-    let terms = begin(tx, row, &pinned, &hash, &input)?;
+    let terms = begin(tx, row, &pinned, &hash, &input, rule)?;
     row.publish_at = None;
     let (actor, told) = actor(tx.conn, plan)?;
     let name = told["scheduled_by"]["name"].as_str().unwrap_or_default().to_owned();

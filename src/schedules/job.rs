@@ -76,7 +76,12 @@ async fn look(app: &State, steady: &mut Option<Steady>) -> Result<()> {
 
 async fn carry_out(app: &State, id: Id, now: Time) {
     let (article, mails) = (id.clone(), app.mail.is_some());
-    match app.db.write(move |tx| due::carry_out(tx, &article, now, mails)).await {
+    let rule = app.config.rights_expired;
+    let done = app
+        .db
+        .write(move |tx| due::carry_out(tx, &article, now, mails, rule))
+        .await;
+    match done {
         Ok(done) if done.is_empty() => {}
         Ok(done) => tracing::info!(%id, ?done, "carried out what was scheduled"),
         Err(problem) if is_passing(&problem) => {

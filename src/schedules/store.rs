@@ -15,10 +15,12 @@ use crate::conditional::Guard;
 use crate::db::{Conn, Tx, clock};
 use crate::error::{Problem, Result};
 use crate::holds;
+use crate::images::rights::{self, ExpiredRights};
 use crate::schema::{schedules, slugs};
 use crate::types::{Id, Time};
 
 /// Pins a locked article as it is now for a time to come. `asked_by` had asked for its review.
+#[allow(clippy::too_many_arguments, reason = "what a plan is made of")]
 pub fn schedule(
     tx: &mut Tx<'_>,
     caller: &Caller,
@@ -27,12 +29,15 @@ pub fn schedule(
     input: &PublishInput,
     at: Time,
     asked_by: Option<&Id>,
+    rule: ExpiredRights,
 ) -> Result<ArticleRow> {
     let id = &row.id.clone();
     check(input, row.unpublish_at, clock(tx.conn)?)?;
     check_turn(tx, caller, &row, guard)?;
     row.facts()?.allow("publish")?;
     let snapshot = snapshot(tx.conn, &row)?;
+    // What is known now to fail at its time is told now.
+    rights::check(tx.conn, &snapshot.captions, at, rule)?;
     drop_plan(tx.conn, id, ScheduleAction::Publish)?;
     set_end(tx, caller, &mut row, input)?;
     row.publish_at = Some(at);

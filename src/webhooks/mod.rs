@@ -23,7 +23,12 @@ use crate::changes::delivery::ChangeEvent;
 use crate::changes::{self, Change, Recorded};
 use crate::types::{Id, Time};
 
-/// Every type that a webhook can ask for: those of the change feed.
+/// The type of the event that the right to an image ends soon.
+pub const RIGHTS_EXPIRING: &str = "image.rights_expiring";
+/// The type of the event that it has ended.
+pub const RIGHTS_EXPIRED: &str = "image.rights_expired";
+
+/// Every type that a webhook can ask for: those of the change feed, and what only the newsroom is told.
 pub const EVENTS: &[&str] = &[
     "article.published",
     "article.updated",
@@ -34,6 +39,8 @@ pub const EVENTS: &[&str] = &[
     "image.updated",
     "feedback.updated",
     "site.updated",
+    RIGHTS_EXPIRING,
+    RIGHTS_EXPIRED,
 ];
 
 /// The type of the event that is sent on demand; every webhook takes it.
@@ -298,7 +305,8 @@ pub fn test_payload(webhook: &Id, now: Time) -> String {
     body(TEST, now, json!({ "webhook_id": webhook }))
 }
 
-fn body(kind: &str, at: Time, data: Value) -> String {
+/// The body of an event: `{type, timestamp, data}`.
+pub fn body(kind: &str, at: Time, data: Value) -> String {
     json!({ "type": kind, "timestamp": at, "data": data }).to_string()
 }
 

@@ -145,6 +145,9 @@ management getImage             others   401 200 200 200
 management updateImage          own      401 200 200 200
 management updateImage          others   401 403 200 200
 management updateImage          placed   401 403 200 200
+management replaceImageFile     own      401 200 200 200
+management replaceImageFile     others   401 403 200 200
+management replaceImageFile     placed   401 403 200 200
 management deleteImage          own      401 204 204 204
 management deleteImage          others   401 403 204 204
 management deleteImage          placed   401 403 409 409
@@ -519,7 +522,7 @@ async fn ask(desk: &Desk, row: &Row, role: &str) -> Ask {
     }
     match body(desk, row).await {
         Some(body) => ask.json(&body),
-        None if id == "createImage" => ask.bytes("image/png", new_png()),
+        None if id == "createImage" || id == "replaceImageFile" => ask.bytes("image/png", new_png()),
         None => ask,
     }
 }

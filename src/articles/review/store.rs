@@ -12,6 +12,7 @@ use crate::auth::{Caller, Role};
 use crate::conditional::Guard;
 use crate::db::{Conn, Tx};
 use crate::error::{Problem, Result};
+use crate::images::rights::ExpiredRights;
 use crate::outbox;
 use crate::schedules::{self, ScheduleAction};
 use crate::schema::{editors, revisions};
@@ -69,11 +70,12 @@ pub fn publish(
     guard: &Guard,
     input: &PublishInput,
     mails: bool,
+    rule: ExpiredRights,
 ) -> Result<ArticleRow> {
     // Under the article's lock: a submission at the same moment comes before this or after it, and is not missed.
     let row = lock(tx, caller, id)?;
     let asked = asked_by(tx.conn, &row)?;
-    let row = publication::publish(tx, caller, row, guard, input, asked.as_ref())?;
+    let row = publication::publish(tx, caller, row, guard, input, asked.as_ref(), rule)?;
     // What is only planned is not told as done.
     if mails && asked.is_some() && input.publish_at.is_none() {
         tell(

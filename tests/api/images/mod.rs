@@ -1,10 +1,15 @@
 //! The image library and its files.
 
+mod library;
+mod replacing;
+mod rights;
+mod stores;
+
 use crate::support::newsroom::{jpeg, png};
 use crate::support::{json, newsroom_tests};
 
 /// A form as browsers send it.
-fn form(parts: &[(&str, &[u8])]) -> (String, Vec<u8>) {
+pub fn form(parts: &[(&str, &[u8])]) -> (String, Vec<u8>) {
     let mut body = Vec::new();
     for (head, content) in parts {
         body.extend(format!("--edge\r\nContent-Disposition: form-data; {head}\r\n\r\n").bytes());
@@ -74,7 +79,7 @@ newsroom_tests! {
         let path = format!("/images/{}", image.id());
         let editor = desk.as_editor();
         let first = editor.patch(&path, json!({ "alt": "A", "rights": { "licence": "CC0", "notes": "N" } }), 1).await.is(200);
-        assert_eq!(first["rights"], json!({ "licence": "CC0", "source": null, "expires_at": null, "notes": "N" }));
+        assert_eq!(first["rights"], json!({ "licence": "CC0", "source": null, "expires_at": null, "regions": [], "notes": "N" }));
         let second = editor.patch(&path, json!({ "rights": { "notes": null }, "focal_point": { "x": 0, "y": 1 } }), 2).await.is(200);
         assert_eq!((&second["rights"]["licence"], &second["rights"]["notes"]), (&json!("CC0"), &json!(null)));
         editor.patch(&path, json!({ "focal_point": { "x": 2, "y": 1 } }), 3).await.points_at("/focal_point/x");

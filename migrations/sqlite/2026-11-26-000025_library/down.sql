@@ -1,0 +1,12 @@
+DROP TABLE media_moves;
+DROP INDEX image_files_retired;
+ALTER TABLE image_files DROP COLUMN retired_ms;
+ALTER TABLE image_files DROP COLUMN camera;
+DROP TABLE image_words;
+DROP INDEX images_of_uploader;
+DROP INDEX images_rights_untold;
+DROP INDEX images_by_rights;
+ALTER TABLE images DROP COLUMN rights_told;
+ALTER TABLE images DROP COLUMN rights_expire_ms;
+DROP INDEX images_by_row;
+ALTER TABLE images DROP COLUMN row_id;
