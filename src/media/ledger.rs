@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use super::stem;
 use crate::db::{Conn, Tx, Value, insert_once};
 use crate::error::Result;
-use crate::schema::{image_files, images, media_moves};
+use crate::schema::{image_files, image_plans, images, media_moves};
 use crate::types::{Id, Time};
 
 /// The extensions of originals.
@@ -74,7 +74,11 @@ pub fn orphans(conn: &mut Conn, keys: &[String]) -> Result<Vec<String>> {
 
 /// Files that have been no image's since before a time.
 pub fn retired(conn: &mut Conn, before: Time, limit: i64) -> Result<Vec<String>> {
-    let shown = images::table.filter(images::file_key.eq(image_files::file_key).and(images::deleted_ms.is_null()));
+    let shown = images::table.filter(
+        images::file_key
+            .eq(image_files::file_key)
+            .and(images::deleted_ms.is_null()),
+    );
     Ok(image_files::table
         .filter(image_files::retired_ms.is_not_null())
         .filter(image_files::retired_ms.lt(before.ms()))
@@ -91,6 +95,9 @@ pub fn forget(tx: &mut Tx<'_>, keys: &[String]) -> Result<()> {
         .filter(image_files::file_key.eq_any(keys))
         .filter(image_files::retired_ms.is_not_null());
     diesel::delete(gone).execute(tx.conn)?;
+    let known = image_files::table.filter(image_files::file_key.eq(image_plans::file_key));
+    let plans = image_plans::table.filter(image_plans::file_key.eq_any(keys));
+    diesel::delete(plans.filter(diesel::dsl::not(diesel::dsl::exists(known)))).execute(tx.conn)?;
     Ok(())
 }
 

@@ -48,7 +48,11 @@ pub async fn run(app: &App, from: &str, to: &str) -> Result<(), String> {
     let source = MediaStore::open(from)?;
     let target = MediaStore::open_other(to)?;
     let endpoint = ["TO_AWS_ENDPOINT", "AWS_ENDPOINT"].map(|name| std::env::var(name).ok());
-    let endpoint = endpoint.into_iter().flatten().next().filter(|_| to.starts_with("s3://"));
+    let endpoint = endpoint
+        .into_iter()
+        .flatten()
+        .next()
+        .filter(|_| to.starts_with("s3://"));
     let name = endpoint.map_or(to.to_owned(), |endpoint| format!("{to} at {endpoint}"));
     let mut sum = Sum::default();
     let mut stop = std::pin::pin!(tokio::signal::ctrl_c());
@@ -76,7 +80,10 @@ pub async fn run(app: &App, from: &str, to: &str) -> Result<(), String> {
 /// What is not at the target yet, as far as was read back there.
 async fn todo(app: &App, source: &MediaStore, target: &MediaStore, name: &str) -> Result<Vec<(String, bool)>, String> {
     let here = source.list().await.map_err(|error| failed(&error))?;
-    let there = target.list().await.map_err(|error| format!("the target: {}", failed(&error)))?;
+    let there = target
+        .list()
+        .await
+        .map_err(|error| format!("the target: {}", failed(&error)))?;
     let there: HashMap<String, u64> = there.into_iter().map(|entry| (entry.key, entry.size)).collect();
     let wanted = name.to_owned();
     let moved = app
@@ -159,13 +166,7 @@ async fn remember(app: &App, name: &str, group: &mut Vec<String>) -> Result<(), 
 }
 
 /// Copies one file and reads it back. One of the same size that is there already is only read.
-async fn copy(
-    app: &App,
-    source: &MediaStore,
-    target: &MediaStore,
-    key: &str,
-    there: bool,
-) -> Result<Outcome, String> {
+async fn copy(app: &App, source: &MediaStore, target: &MediaStore, key: &str, there: bool) -> Result<Outcome, String> {
     let Some(object) = source.get(key, None).await.map_err(|error| failed(&error))? else {
         return Ok(Outcome::Gone);
     };
@@ -192,7 +193,10 @@ async fn copy(
 }
 
 fn conclude(from: &str, to: &str, sum: &Sum) -> Result<(), String> {
-    println!("{} files copied, {} were there already; each was read back at {to}.", sum.copied, sum.there);
+    println!(
+        "{} files copied, {} were there already; each was read back at {to}.",
+        sum.copied, sum.there
+    );
     println!();
     println!("Now: 1. Set MEDIA_URL={to} (with the AWS_ variables that belong to it) and restart every instance.");
     println!("     2. Run `newsdesk media move {to} --from {from}` once more, for what was uploaded until then.");

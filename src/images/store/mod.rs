@@ -369,4 +369,3 @@ pub fn delete(tx: &mut Tx<'_>, caller: &Caller, id: &Id, guard: &Guard) -> Resul
     let data = json!({ "filename": row.filename });
     audit::record(tx, &Actor::from(caller), "image.delete", "image", id, data)
 }
-
