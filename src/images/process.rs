@@ -179,7 +179,7 @@ pub struct Processed {
     pub has_alpha: bool,
     /// How it was taken, out of the EXIF data that is not kept.
     pub camera: Option<CameraFacts>,
-    /// What to show while it loads; none for AVIF, which is not decoded here.
+    /// What to show while it loads; none for an AVIF that is put together of tiles.
     pub placeholder: Option<Placeholder>,
 }
 

@@ -1,7 +1,7 @@
 //! AVIF: boxes within boxes. The `meta` box lists items (pictures, their alpha, EXIF, XMP) and where their bytes lie.
 //!
-//! The pixels are not decoded: no AV1 decoder in safe Rust is small enough to carry along. What is checked is the
-//! structure, the size the picture claims, and that all bytes of the picture are there.
+//! What is checked is the structure, the size the picture claims, and that all bytes of the picture are there. Its
+//! pixels are decoded when it is one coded picture; of one that is put together of tiles no variants are made.
 //!
 //! Stripping keeps every byte in its place, because items are found by their position in the file. `meta` is written
 //! again with only the items that the primary picture is made of and filled up to its old length with a `free` box;
@@ -9,6 +9,7 @@
 //! zeroed `free` boxes, or are cut off at the end. Orientation is a property (`irot`, `imir`) that every viewer
 //! follows, so it stays.
 
+mod decode;
 mod meta;
 
 use std::ops::Range;
@@ -17,6 +18,8 @@ use image::metadata::Orientation;
 
 use super::reader::Reader;
 use super::{Limits, Rejected, Stripped};
+
+pub(super) use decode::{decode, size};
 
 /// Whether the file type box names AVIF. HEIC has the same box with other brands.
 pub(super) fn is_avif(data: &[u8]) -> bool {
@@ -74,7 +77,8 @@ fn part(rest: &[u8], at: usize) -> Option<Part> {
     })
 }
 
-pub(super) fn strip(data: &[u8], limits: &Limits) -> Result<Stripped, Rejected> {
+/// The boxes at the top, and what `meta` says of the picture.
+fn opened(data: &[u8], limits: &Limits) -> Result<(Vec<Part>, meta::Picture), Rejected> {
     let (top, _) = parts(data, 0..data.len());
     if top.iter().any(|part| part.kind == *b"moov") || data.get(8..12) == Some(b"avis") {
         return Err(Rejected::unsupported(
@@ -86,7 +90,11 @@ pub(super) fn strip(data: &[u8], limits: &Limits) -> Result<Stripped, Rejected> 
         return Err(Rejected::truncated());
     };
     let picture = meta::read(data, meta, limits)?;
+    Ok((top, picture))
+}
 
+pub(super) fn strip(data: &[u8], limits: &Limits) -> Result<Stripped, Rejected> {
+    let (top, picture) = opened(data, limits)?;
     let media: Vec<Range<usize>> = top
         .iter()
         .filter(|p| p.kind == *b"mdat")

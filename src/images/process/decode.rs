@@ -2,26 +2,71 @@
 
 use std::io::Cursor;
 
+use image::codecs::gif::GifDecoder;
 use image::codecs::png::PngDecoder;
 use image::codecs::webp::WebPDecoder;
 use image::{DynamicImage, ImageDecoder};
 use moxcms::ColorProfile;
 
-use super::raster::{Plane, Raster};
-use super::{Kind, Limits, Rejected, colour, pixels};
+use super::raster::{Plane, Raster, rgb_of};
+use super::{Kind, Limits, Rejected, avif, colour, jpeg, pixels};
 
 /// A picture in memory, and what its numbers mean.
 pub(super) struct Decoded {
     pub(super) raster: Raster,
+    /// Pixels of the raster for one of the original, across and down: 1, or less when it was decoded smaller.
+    pub(super) scale: (f64, f64),
     /// None for sRGB.
     pub(super) profile: Option<ColorProfile>,
 }
 
-/// Decodes a picture that does not move.
-pub(super) fn still(kind: Kind, bytes: &[u8], limits: &Limits) -> Result<Decoded, Rejected> {
+fn as_they_are() -> Rejected {
+    Rejected::unsupported("No variants are made of AVIF images that are put together of parts.")
+}
+
+/// The size of a picture as displayed.
+pub(super) fn size(kind: Kind, bytes: &[u8], limits: &Limits) -> Result<(u32, u32), Rejected> {
+    let input = Cursor::new(bytes);
+    let (width, height) = match kind {
+        Kind::Jpeg => jpeg::frame(bytes).map(|(frame, _)| (frame.width, frame.height))?,
+        Kind::Png => PngDecoder::new(input).map_err(pixels::rejected)?.dimensions(),
+        Kind::WebP => WebPDecoder::new(input).map_err(pixels::rejected)?.dimensions(),
+        Kind::Gif => GifDecoder::new(input).map_err(pixels::rejected)?.dimensions(),
+        Kind::Avif => avif::size(bytes, limits)?.ok_or_else(as_they_are)?,
+    };
+    limits.check_size(width, height)?;
+    Ok((width, height))
+}
+
+/// Bytes that [`still`] takes for pixels at most, and the bytes of those that are left.
+pub(super) fn memory(kind: Kind, bytes: &[u8], shrink: usize, limits: &Limits) -> Result<(u64, u64), Rejected> {
+    if kind == Kind::Jpeg {
+        let (frame, kept) = jpeg::frame(bytes)?;
+        let side = 8 / shrink.clamp(1, 8);
+        let planes = jpeg::scaled_memory(&frame, side, false);
+        // Inks are also held as four and three bytes a pixel.
+        let more = if frame.components() == 4 { planes * 4 } else { 0 };
+        return Ok((jpeg::scaled_memory(&frame, side, kept) + more, planes));
+    }
+    let (width, height) = size(kind, bytes, limits)?;
+    let area = u64::from(width) * u64::from(height);
+    // Eight bytes a pixel for 16 bits a channel, and four for what they become; elsewhere four and a copy.
+    Ok((area * 12, area * 4))
+}
+
+/// Decodes a picture that does not move, at a size divided by up to `shrink` where the format can.
+pub(super) fn still(kind: Kind, bytes: &[u8], shrink: usize, limits: &Limits) -> Result<Decoded, Rejected> {
     let image = match kind {
-        Kind::Jpeg => pixels::decode_jpeg(bytes, limits)?,
-        Kind::Avif => return Err(Rejected::unsupported("AVIF images are served as they are.")),
+        Kind::Jpeg => return jpeg(bytes, shrink, limits),
+        Kind::Avif => {
+            let decoding = avif::decode(bytes, limits)?.ok_or_else(as_they_are)?;
+            let carried = decoding.icc.as_deref().map(colour::profile);
+            return Ok(Decoded {
+                raster: raster(decoding.image),
+                scale: (1.0, 1.0),
+                profile: carried.unwrap_or(decoding.named),
+            });
+        }
         _ => pixels::decode(kind, bytes, limits)?,
     };
     let icc = match kind {
@@ -35,8 +80,68 @@ pub(super) fn still(kind: Kind, bytes: &[u8], limits: &Limits) -> Result<Decoded
     };
     Ok(Decoded {
         raster: raster(image),
+        scale: (1.0, 1.0),
         profile: icc.as_deref().and_then(colour::profile),
     })
+}
+
+fn jpeg(bytes: &[u8], shrink: usize, limits: &Limits) -> Result<Decoded, Rejected> {
+    let scaled = jpeg::decode_scaled(bytes, shrink, limits)?;
+    let scale = scaled.scale;
+    let mut profile = colour::profile(&scaled.icc);
+    let (transform, named_rgb) = (scaled.transform, scaled.named_rgb);
+    let raster = match <[Plane; 3]>::try_from(scaled.planes) {
+        Ok(planes) if transform == Some(0) || (transform.is_none() && named_rgb) => {
+            Raster::Rgb(interleaved(&planes, |red, green, blue| [red, green, blue]))
+        }
+        Ok(planes) => Raster::Ycc(Box::new(planes)),
+        Err(mut planes) => match (planes.pop(), <[Plane; 3]>::try_from(planes)) {
+            (Some(grey), Err(_)) => Raster::Grey(grey),
+            (Some(black), Ok(inks)) => {
+                let rgb = inks_to_rgb(inks, black, transform, profile.as_ref());
+                // It is sRGB from here on.
+                profile = None;
+                Raster::Rgb(rgb)
+            }
+            _ => return Err(Rejected::broken("The JPEG has no channels.")),
+        },
+    };
+    Ok(Decoded { raster, scale, profile })
+}
+
+/// Four planes of ink to colours. Adobe's programs, and with them nearly all, write 255 for no ink, and say who they
+/// are; others mean what they write.
+fn inks_to_rgb(inks: [Plane; 3], black: Plane, transform: Option<u8>, profile: Option<&ColorProfile>) -> Plane {
+    let flip = if transform.is_none() { 255 } else { 0 };
+    let three = if transform == Some(2) {
+        interleaved(&inks, |y, cb, cr| rgb_of(y, cb, cr).map(|value| 255 - value))
+    } else {
+        interleaved(&inks, |c, m, y| [c, m, y].map(|ink| ink ^ flip))
+    };
+    let pixels = three.data.as_chunks::<3>().0.iter().zip(&black.data);
+    let four = Plane {
+        data: pixels.flat_map(|([c, m, y], k)| [*c, *m, *y, k ^ flip]).collect(),
+        ..three
+    };
+    colour::inks_to_rgb(four, profile)
+}
+
+/// Three planes, of which the later may be smaller, as one with three bytes a pixel.
+fn interleaved(planes: &[Plane; 3], pixel: impl Fn(u8, u8, u8) -> [u8; 3]) -> Plane {
+    let [first, second, third] = planes;
+    let (width, height) = (first.width, first.height);
+    let mut data = Vec::with_capacity(width * height * 3);
+    for y in 0..height {
+        let row_of = |plane: &Plane| -> Vec<u8> {
+            let row = plane.row(y * plane.height / height);
+            (0..width).map(|x| row.get(x * plane.width / width).copied().unwrap_or(128)).collect()
+        };
+        let (second, third) = (row_of(second), row_of(third));
+        for ((first, second), third) in first.row(y).iter().zip(second).zip(third) {
+            data.extend_from_slice(&pixel(*first, second, third));
+        }
+    }
+    Plane { width, height, data }
 }
 
 /// Eight bits a channel; alpha only where it shows.

@@ -2,11 +2,7 @@
 
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
-use jpeg_encoder::{Encoder, ImageBuffer, JpegColorType, SamplingFactor};
-use rav1e::prelude::{
-    ChromaSamplePosition, ChromaSampling, ColorDescription, ColorPrimaries, Config, Context, EncoderConfig,
-    EncoderStatus, MatrixCoefficients, PixelRange, SpeedSettings, TransferCharacteristics,
-};
+use newsdesk_codecs::Planes;
 
 use super::Rejected;
 use super::raster::{Plane, Raster};
@@ -18,7 +14,7 @@ const WEBP_QUALITY: f32 = 80.0;
 /// 4 of 0 (fast) to 6 (small): beyond it each step doubles the time for some two per cent of the bytes.
 pub(super) const WEBP_METHOD: u8 = 4;
 /// AV1's quantizer, 0 (lossless) to 255: what looks like WebP of 80.
-const AVIF_QUANTIZER: usize = 100;
+const AVIF_QUANTIZER: u8 = 100;
 /// 10 is the fastest. Without hand-written assembly (it would need nasm to build) slower ones cost seconds.
 const AVIF_SPEED: u8 = 10;
 
@@ -84,114 +80,26 @@ pub(super) fn png(raster: Raster) -> Result<Vec<u8>, Rejected> {
     Ok(out)
 }
 
-struct Planes<'a> {
-    planes: &'a [Plane; 3],
-    width: u16,
-    height: u16,
-}
-
-impl ImageBuffer for Planes<'_> {
-    fn get_jpeg_color_type(&self) -> JpegColorType {
-        JpegColorType::Ycbcr
-    }
-
-    fn width(&self) -> u16 {
-        self.width
-    }
-
-    fn height(&self) -> u16 {
-        self.height
-    }
-
-    fn fill_buffers(&self, y: u16, buffers: &mut [Vec<u8>; 4]) {
-        let [luma, blue, red] = self.planes;
-        let [luma_out, blue_out, red_out, _] = buffers;
-        luma_out.extend_from_slice(luma.row(usize::from(y)));
-        for (plane, out) in [(blue, blue_out), (red, red_out)] {
-            // Twice each, since the encoder takes the mean of four.
-            let doubled = plane.row(usize::from(y / 2)).iter().flat_map(|value| [*value; 2]);
-            out.extend(doubled.take(usize::from(self.width)));
-        }
-    }
-}
-
 pub(super) fn jpeg(raster: Raster) -> Result<Vec<u8>, Rejected> {
-    let side = |side: usize| u16::try_from(side).map_err(|_| failed());
-    let mut out = Vec::new();
-    let mut encoder = Encoder::new(&mut out, JPEG_QUALITY);
-    encoder.set_optimized_huffman_tables(true);
     if let Raster::Grey(plane) = &raster {
-        encoder
-            .encode(
-                &plane.data,
-                side(plane.width)?,
-                side(plane.height)?,
-                jpeg_encoder::ColorType::Luma,
-            )
-            .map_err(|_| failed())?;
-        return Ok(out);
+        return newsdesk_codecs::jpeg_grey(&plane.data, (plane.width, plane.height), JPEG_QUALITY)
+            .map_err(|_| failed());
     }
-    encoder.set_sampling_factor(SamplingFactor::F_2_2);
-    let planes = raster.into_ycc();
-    let (width, height) = (side(planes[0].width)?, side(planes[0].height)?);
-    encoder
-        .encode_image(Planes {
-            planes: &planes,
-            width,
-            height,
-        })
-        .map_err(|_| failed())?;
-    Ok(out)
+    newsdesk_codecs::jpeg_planes(planes(&raster.into_ycc()), JPEG_QUALITY).map_err(|_| failed())
 }
 
 pub(super) fn avif(raster: Raster) -> Result<Vec<u8>, Rejected> {
-    let (width, height) = (raster.width(), raster.height());
-    let planes = raster.into_ycc();
-    let encoder = EncoderConfig {
-        width,
-        height,
-        bit_depth: 8,
-        chroma_sampling: ChromaSampling::Cs420,
-        chroma_sample_position: ChromaSamplePosition::Unknown,
-        pixel_range: PixelRange::Full,
-        color_description: Some(ColorDescription {
-            color_primaries: ColorPrimaries::BT709,
-            transfer_characteristics: TransferCharacteristics::SRGB,
-            matrix_coefficients: MatrixCoefficients::BT601,
-        }),
-        still_picture: true,
-        quantizer: AVIF_QUANTIZER,
-        min_quantizer: u8::try_from(AVIF_QUANTIZER).unwrap_or(u8::MAX),
-        speed_settings: SpeedSettings::from_preset(AVIF_SPEED),
-        ..EncoderConfig::default()
-    };
-    let mut context: Context<u8> = Config::new()
-        .with_encoder_config(encoder)
-        .with_threads(1)
-        .new_context()
-        .map_err(|_| failed())?;
-    let mut frame = context.new_frame();
-    for (target, plane) in frame.planes.iter_mut().zip(planes.iter()) {
-        target.copy_from_raw_u8(&plane.data, plane.width, 1);
+    newsdesk_codecs::avif(planes(&raster.into_ycc()), AVIF_QUANTIZER, AVIF_SPEED).map_err(|_| failed())
+}
+
+fn planes([y, cb, cr]: &[Plane; 3]) -> Planes<'_> {
+    Planes {
+        width: y.width,
+        height: y.height,
+        y: &y.data,
+        cb: &cb.data,
+        cr: &cr.data,
     }
-    drop(planes);
-    context.send_frame(frame).map_err(|_| failed())?;
-    context.flush();
-    let mut coded = Vec::new();
-    loop {
-        match context.receive_packet() {
-            Ok(packet) => coded.extend_from_slice(&packet.data),
-            Err(EncoderStatus::Encoded) => {}
-            Err(EncoderStatus::LimitReached) => break,
-            Err(_) => return Err(failed()),
-        }
-    }
-    let side = |side: usize| u32::try_from(side).map_err(|_| failed());
-    Ok(avif_serialize::Aviffy::new()
-        .set_chroma_subsampling((true, true))
-        .set_matrix_coefficients(avif_serialize::constants::MatrixCoefficients::Bt601)
-        .set_full_color_range(true)
-        .to_vec(&coded, None, side(width)?, side(height)?, 8))
 }
 
 /// An animated WebP being written, frame by frame.
@@ -211,12 +119,8 @@ impl Animation {
 
     /// Adds a frame that is shown for so many milliseconds.
     pub(super) fn add(&mut self, frame: &Raster, shown_ms: u32) -> Result<(), Rejected> {
-        let Raster::Rgba(plane) = frame else {
-            return Err(failed());
-        };
-        self.encoder
-            .add_frame_rgba(&plane.data, self.at)
-            .map_err(|_| failed())?;
+        let Raster::Rgba(plane) = frame else { return Err(failed()) };
+        self.encoder.add_frame_rgba(&plane.data, self.at).map_err(|_| failed())?;
         let shown = i32::try_from(shown_ms).map_err(|_| failed())?;
         self.at = self.at.checked_add(shown).ok_or_else(failed)?;
         Ok(())

@@ -4,10 +4,15 @@
 //! JFIF header without its thumbnail, Adobe's APP14 (it tells CMYK and RGB apart) and the ICC profile. All other
 //! segments go, and so does what follows the end of the image (second images, maker trailers).
 
+mod bits;
+mod idct;
+mod scaled;
 mod scan;
+mod several;
 
 use image::metadata::Orientation;
 
+pub(super) use scaled::{decode as decode_scaled, memory as scaled_memory};
 use scan::Scans;
 
 use super::reader::Reader;
@@ -33,9 +38,9 @@ struct Parts {
 }
 
 /// What the frame header says.
-struct Frame {
-    width: u32,
-    height: u32,
+pub(super) struct Frame {
+    pub(super) width: u32,
+    pub(super) height: u32,
     progressive: bool,
     components: Vec<Component>,
 }
@@ -76,6 +81,10 @@ impl Frame {
             progressive: marker == 0xc2,
             components,
         })
+    }
+
+    pub(super) fn components(&self) -> usize {
+        self.components.len()
     }
 
     fn largest_sampling(&self) -> (u32, u32) {
@@ -151,6 +160,22 @@ pub(super) fn strip(data: &[u8], limits: &Limits) -> Result<Stripped, Rejected> 
             colour
         },
     })
+}
+
+/// What the frame header of a JPEG says, and whether its coefficients come in several scans.
+pub(super) fn frame(data: &[u8]) -> Result<(Frame, bool), Rejected> {
+    let mut reader = Reader::new(data);
+    reader.take(2)?;
+    while let Some(marker) = next_marker(&mut reader)? {
+        let length = usize::from(reader.u16_be()?).checked_sub(2);
+        let body = reader.take(length.ok_or_else(Rejected::truncated)?)?;
+        if let 0xc0..=0xc2 = marker {
+            let frame = Frame::read(marker, body)?;
+            let kept = frame.progressive || scaled::first_scan(reader.rest()) != frame.components.len();
+            return Ok((frame, kept));
+        }
+    }
+    Err(Rejected::broken("The JPEG has no frame."))
 }
 
 /// The next marker, or none at the end of the image. Stray bytes between segments, as some cameras leave, are passed

@@ -66,14 +66,14 @@ fn written(frames: Frames<'_>, loops: u32, wanted: Wanted) -> Result<Rendered, R
         let frame = frame.map_err(pixels::rejected)?;
         let (over, under) = frame.delay().numer_denom_ms();
         let buffer = frame.into_buffer();
+        let place = place(buffer.width(), buffer.height(), wanted)?;
+        (width, height) = (place.width, place.height);
         let raster = Raster::Rgba(Plane {
             width: buffer.width() as usize,
             height: buffer.height() as usize,
             data: buffer.into_raw(),
         });
-        let window;
-        (window, width, height) = place(&raster, wanted)?;
-        let small = raster.resized(window, width as usize, height as usize)?;
+        let small = raster.resized(place.window, width as usize, height as usize)?;
         drop(raster);
         if wanted.format != VariantFormat::WebP {
             return super::variant::one(decode_opaque(small), wanted.format);

@@ -20,7 +20,7 @@ use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 
-use super::{Kind, Limits, Rejected, Stripped, jpeg, png};
+use super::{Kind, Limits, Rejected, Stripped, avif, jpeg, png};
 
 /// ThumbHash takes no more, and a dominant colour needs no more.
 const SMALL_SIDE: u32 = 100;
@@ -59,13 +59,15 @@ pub(super) fn upright(kind: Kind, stripped: Stripped, limits: &Limits) -> Result
         camera: _,
     } = stripped;
     if kind == Kind::Avif {
+        // It stands upright by its own properties, which every viewer follows.
+        let decoded = avif::decode(&bytes, limits)?;
         return Ok(Upright {
-            bytes,
             width,
             height,
             animated,
-            has_alpha: false,
-            placeholder: None,
+            has_alpha: decoded.as_ref().is_some_and(|decoded| see_through(&decoded.image)),
+            placeholder: decoded.map(|decoded| placeholder(&small(&decoded.image))),
+            bytes,
         });
     }
     if animated {

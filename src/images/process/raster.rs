@@ -3,8 +3,8 @@
 //! A photograph stays in the planes that JPEG stores it in (a luma plane and two smaller chroma planes, full range,
 //! BT.601), because WebP, AVIF and JPEG all take planes: a third of the work of RGB, and none of the rounding.
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+pub(super) use newsdesk_codecs::Window;
+use newsdesk_codecs::Channels;
 
 use super::Rejected;
 
@@ -44,15 +44,6 @@ pub(super) enum Raster {
     Rgba(Plane),
 }
 
-/// The part of a picture that a variant shows, in pixels of what was decoded.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Window {
-    pub(super) left: f64,
-    pub(super) top: f64,
-    pub(super) width: f64,
-    pub(super) height: f64,
-}
-
 impl Raster {
     pub(super) fn width(&self) -> usize {
         self.first().width
@@ -80,13 +71,10 @@ impl Raster {
 
     /// The window made `width` by `height` pixels. Chroma comes out at half of it, as all three encoders want it.
     pub(super) fn resized(&self, window: Window, width: usize, height: usize) -> Result<Self, Rejected> {
-        let mut resizer = Resizer::new();
-        let mut one =
-            |plane: &Plane, kind, window, width, height| resize(&mut resizer, plane, kind, window, width, height);
         Ok(match self {
-            Self::Grey(plane) => Self::Grey(one(plane, PixelType::U8, window, width, height)?),
-            Self::Rgb(plane) => Self::Rgb(one(plane, PixelType::U8x3, window, width, height)?),
-            Self::Rgba(plane) => Self::Rgba(one(plane, PixelType::U8x4, window, width, height)?),
+            Self::Grey(plane) => Self::Grey(resize(plane, Channels::Grey, window, width, height)?),
+            Self::Rgb(plane) => Self::Rgb(resize(plane, Channels::Rgb, window, width, height)?),
+            Self::Rgba(plane) => Self::Rgba(resize(plane, Channels::Rgba, window, width, height)?),
             Self::Ycc(planes) => {
                 let [luma, blue, red] = planes.as_ref();
                 let (across, down) = (ratio(luma.width, blue.width), ratio(luma.height, blue.height));
@@ -98,9 +86,9 @@ impl Raster {
                 };
                 let (half_width, half_height) = (width.div_ceil(2), height.div_ceil(2));
                 Self::Ycc(Box::new([
-                    one(luma, PixelType::U8, window, width, height)?,
-                    one(blue, PixelType::U8, part, half_width, half_height)?,
-                    one(red, PixelType::U8, part, half_width, half_height)?,
+                    resize(luma, Channels::Grey, window, width, height)?,
+                    resize(blue, Channels::Grey, part, half_width, half_height)?,
+                    resize(red, Channels::Grey, part, half_width, half_height)?,
                 ]))
             }
         })
@@ -131,7 +119,7 @@ impl Raster {
     /// As luma and chroma at half the size.
     pub(super) fn into_ycc(self) -> Box<[Plane; 3]> {
         match self {
-            Self::Ycc(planes) if planes[1].width == planes[0].width.div_ceil(2) => planes,
+            Self::Ycc(planes) if halved(&planes) => planes,
             Self::Grey(luma) => {
                 let (width, height) = (luma.width.div_ceil(2), luma.height.div_ceil(2));
                 let chroma = Plane {
@@ -146,6 +134,11 @@ impl Raster {
     }
 }
 
+/// Whether chroma has half the size of luma in both directions.
+fn halved([luma, blue, _]: &[Plane; 3]) -> bool {
+    blue.width == luma.width.div_ceil(2) && blue.height == luma.height.div_ceil(2)
+}
+
 /// How many pixels of luma lie across one of chroma: 1, 2 or 4.
 fn ratio(luma: usize, chroma: usize) -> f64 {
     (luma as f64 / chroma.max(1) as f64).round().max(1.0)
@@ -157,15 +150,7 @@ fn on_white(colour: u8, alpha: u8) -> u8 {
     ((colour * alpha + 255 * (255 - alpha) + 127) / 255) as u8
 }
 
-fn resize(
-    resizer: &mut Resizer,
-    plane: &Plane,
-    kind: PixelType,
-    window: Window,
-    width: usize,
-    height: usize,
-) -> Result<Plane, Rejected> {
-    let failed = || Rejected::broken("The image cannot be made smaller.");
+fn resize(plane: &Plane, channels: Channels, window: Window, width: usize, height: usize) -> Result<Plane, Rejected> {
     let whole = window.left <= 0.0
         && window.top <= 0.0
         && window.width >= plane.width as f64
@@ -173,25 +158,10 @@ fn resize(
     if whole && (width, height) == (plane.width, plane.height) {
         return Ok(plane.clone());
     }
-    let side = |side: usize| u32::try_from(side).map_err(|_| failed());
-    let source = ImageRef::new(side(plane.width)?, side(plane.height)?, &plane.data, kind).map_err(|_| failed())?;
-    let mut target = Image::new(side(width)?, side(height)?, kind);
-    // Rounding may put the window's end a hair outside.
-    let (left, top) = (window.left.max(0.0), window.top.max(0.0));
-    let options = ResizeOptions::new()
-        .crop(
-            left,
-            top,
-            window.width.min(plane.width as f64 - left),
-            window.height.min(plane.height as f64 - top),
-        )
-        .resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3));
-    resizer.resize(&source, &mut target, &options).map_err(|_| failed())?;
-    Ok(Plane {
-        width,
-        height,
-        data: target.into_vec(),
-    })
+    let size = (plane.width, plane.height);
+    let data = newsdesk_codecs::resize(&plane.data, size, channels, window, (width, height))
+        .map_err(|_| Rejected::broken("The image cannot be made smaller."))?;
+    Ok(Plane { width, height, data })
 }
 
 /// Sixteen bits behind the point.
@@ -226,7 +196,7 @@ pub(super) fn ycc_of([red, green, blue]: [u8; 3]) -> [u8; 3] {
 fn ycc_to_rgb(planes: &[Plane; 3]) -> Plane {
     let [luma, blue, red] = planes;
     let mut data = Vec::with_capacity(luma.data.len() * 3);
-    let halved = blue.width == luma.width.div_ceil(2) && blue.height == luma.height.div_ceil(2) && luma.width > 1;
+    let halved = halved(planes) && luma.width > 1;
     let (mut cb, mut cr) = (vec![0; luma.width], vec![0; luma.width]);
     for y in 0..luma.height {
         if halved {
@@ -256,11 +226,7 @@ fn nearest(chroma: &Plane, y: usize, luma: &Plane, out: &mut [u8]) {
 
 fn between(chroma: &Plane, y: usize, out: &mut [u8]) {
     let near = chroma.row(y / 2);
-    let far = chroma.row(if y % 2 == 0 {
-        (y / 2).saturating_sub(1)
-    } else {
-        y / 2 + 1
-    });
+    let far = chroma.row(if y % 2 == 0 { (y / 2).saturating_sub(1) } else { y / 2 + 1 });
     let mixed: Vec<u16> = near
         .iter()
         .zip(far)
@@ -268,11 +234,7 @@ fn between(chroma: &Plane, y: usize, out: &mut [u8]) {
         .collect();
     for (x, value) in out.iter_mut().enumerate() {
         let at = x / 2;
-        let other = if x % 2 == 0 {
-            at.saturating_sub(1)
-        } else {
-            (at + 1).min(mixed.len() - 1)
-        };
+        let other = if x % 2 == 0 { at.saturating_sub(1) } else { (at + 1).min(mixed.len() - 1) };
         let (near, far) = (
             mixed.get(at).copied().unwrap_or_default(),
             mixed.get(other).copied().unwrap_or_default(),

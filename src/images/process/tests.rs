@@ -10,6 +10,7 @@ use super::*;
 
 mod containers;
 mod hostile;
+mod kinds;
 mod variants;
 
 /// Planted wherever a format has room for words; none may come out.

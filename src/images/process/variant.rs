@@ -159,28 +159,106 @@ fn all(kind: Kind, original: &[u8], wanted: &[Wanted], limits: &Limits) -> Resul
             .map(|wanted| moving::render(kind, original, *wanted, limits))
             .collect();
     }
-    let Decoded { raster, profile } = decode::still(kind, original, limits)?;
+    let (source_w, source_h) = decode::size(kind, original, limits)?;
+    let places = wanted
+        .iter()
+        .map(|wanted| place(source_w, source_h, *wanted))
+        .collect::<Result<Vec<_>, _>>()?;
+    let shrink = shrink(&places);
+    limits.check_memory(memory(kind, original, shrink, &places, wanted, limits)?)?;
+    let decoded = decode::still(kind, original, shrink, limits)?;
     wanted
         .iter()
-        .map(|wanted| {
-            let (window, width, height) = place(&raster, *wanted)?;
-            let small = raster.resized(window, width as usize, height as usize)?;
-            one(colour::to_srgb(small, profile.as_ref()), wanted.format)
-        })
+        .zip(places)
+        .map(|(wanted, place)| one(decoded.made(place)?, wanted.format))
         .collect()
 }
 
-/// Where a variant lies in a picture, and its size.
-pub(super) fn place(raster: &Raster, wanted: Wanted) -> Result<(Window, u32, u32), Rejected> {
+/// How many bytes of memory [`render`] may take beside the original and the finished files, told from the header alone.
+/// It is what [`render`] itself judges by [`Limits::max_decode_bytes`].
+///
+/// # Errors
+///
+/// As [`render`], for an original whose header is no good.
+pub fn render_memory(original: &[u8], wanted: &[Wanted], limits: &Limits) -> Result<u64, Rejected> {
+    let kind =
+        Kind::of(original).ok_or_else(|| Rejected::unsupported("The original is no image that variants are made of."))?;
+    let (source_w, source_h) = decode::size(kind, original, limits)?;
+    let places = wanted
+        .iter()
+        .map(|wanted| place(source_w, source_h, *wanted))
+        .collect::<Result<Vec<_>, _>>()?;
+    memory(kind, original, shrink(&places), &places, wanted, limits)
+}
+
+fn memory(
+    kind: Kind,
+    original: &[u8],
+    shrink: usize,
+    places: &[Place],
+    wanted: &[Wanted],
+    limits: &Limits,
+) -> Result<u64, Rejected> {
+    let (decoding, left) = decode::memory(kind, original, shrink, limits)?;
+    let encoding = places
+        .iter()
+        .zip(wanted)
+        .map(|(place, wanted)| u64::from(place.width) * u64::from(place.height) * encoding_bytes(wanted.format))
+        .max()
+        .unwrap_or_default();
+    // Making smaller goes by way of a picture that is narrower but as high as the original: no more than it.
+    Ok(decoding.max(left * 2 + encoding))
+}
+
+/// Bytes an encoder holds for a pixel at most, with the pixels it is given; measured.
+fn encoding_bytes(format: VariantFormat) -> u64 {
+    match format {
+        VariantFormat::Avif => 64,
+        VariantFormat::WebP => 24,
+        VariantFormat::Jpeg => 12,
+        VariantFormat::Png => 12,
+    }
+}
+
+/// By how much the original may be decoded smaller, so that the largest variant still loses nothing it could show.
+fn shrink(places: &[Place]) -> usize {
+    let least = places
+        .iter()
+        .map(|place| place.window.width / f64::from(place.width))
+        .fold(f64::INFINITY, f64::min);
+    [8, 4, 2].into_iter().find(|shrink| least >= *shrink as f64).unwrap_or(1)
+}
+
+impl Decoded {
+    fn made(&self, place: Place) -> Result<Raster, Rejected> {
+        let (across, down) = self.scale;
+        let window = Window {
+            left: place.window.left * across,
+            top: place.window.top * down,
+            width: place.window.width * across,
+            height: place.window.height * down,
+        };
+        let small = self.raster.resized(window, place.width as usize, place.height as usize)?;
+        Ok(colour::to_srgb(small, self.profile.as_ref()))
+    }
+}
+
+/// Where a variant lies in its original, and its size.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub(super) window: Window,
+    pub(super) width: u32,
+    pub(super) height: u32,
+}
+
+pub(super) fn place(source_w: u32, source_h: u32, wanted: Wanted) -> Result<Place, Rejected> {
     let too_wide = || Rejected {
         code: "internal_error",
         detail: format!("The image is too small for a variant {} px wide.", wanted.width),
     };
-    let side = |side: usize| u32::try_from(side).map_err(|_| too_wide());
-    let (source_w, source_h) = (side(raster.width())?, side(raster.height())?);
     let (width, height) = size_of(source_w, source_h, wanted.cut.as_ref(), wanted.width).ok_or_else(too_wide)?;
     let window = window(f64::from(source_w), f64::from(source_h), wanted.cut.as_ref()).ok_or_else(too_wide)?;
-    Ok((window, width, height))
+    Ok(Place { window, width, height })
 }
 
 pub(super) fn one(raster: Raster, format: VariantFormat) -> Result<Rendered, Rejected> {

@@ -28,6 +28,21 @@ pub(super) struct Picture {
     pub(super) meta: Vec<u8>,
     /// Where the bytes of the kept items lie in the file.
     pub(super) in_file: Vec<Range<usize>>,
+    /// How to decode it; none for one that is put together of tiles.
+    pub(super) coded: Option<Coded>,
+}
+
+/// Where the coded pixels lie, and how they are shown.
+pub(super) struct Coded {
+    pub(super) colour: Vec<Range<usize>>,
+    pub(super) alpha: Vec<Range<usize>>,
+    /// Quarter turns against the clock.
+    pub(super) turns: u8,
+    /// Exchanges top and bottom (0) or left and right (1), after turning.
+    pub(super) mirror: Option<u8>,
+    /// Only a part of it is shown.
+    pub(super) cropped: bool,
+    pub(super) icc: Option<Range<usize>>,
 }
 
 struct Location {
@@ -128,6 +143,7 @@ pub(super) fn read(data: &[u8], meta: &Part, limits: &Limits) -> Result<Picture,
 
     let idat = child(b"idat").map_or(0..0, |part| part.body.clone());
     let (mut in_file, mut in_idat) = (Vec::new(), Vec::new());
+    let mut lying: BTreeMap<u32, Vec<Range<usize>>> = BTreeMap::new();
     for item in &kept {
         if !matches!(kinds.get(item).map(|(kind, _)| kind), Some(b"av01" | b"grid")) {
             return Err(damaged());
@@ -150,6 +166,7 @@ pub(super) fn read(data: &[u8], meta: &Part, limits: &Limits) -> Result<Picture,
             if start == end || end > limit {
                 return Err(Rejected::truncated());
             }
+            lying.entry(*item).or_default().push(start..end);
             if location.method == 1 {
                 in_idat.push(start..end)
             } else {
@@ -157,6 +174,28 @@ pub(super) fn read(data: &[u8], meta: &Part, limits: &Limits) -> Result<Picture,
             }
         }
     }
+
+    let alpha = kept.iter().find(|item| is_alpha(**item));
+    let single = matches!(kinds.get(&primary).map(|(kind, _)| kind), Some(b"av01"));
+    let coded = single.then(|| {
+        let shown = properties_of(primary);
+        let first = |kind: &[u8; 4]| {
+            let part = shown.iter().find(|part| part.kind == *kind)?;
+            body(data, part).first().copied()
+        };
+        Coded {
+            colour: lying.get(&primary).cloned().unwrap_or_default(),
+            alpha: alpha.and_then(|item| lying.get(item)).cloned().unwrap_or_default(),
+            turns: first(b"irot").unwrap_or_default() & 3,
+            mirror: first(b"imir").map(|axis| axis & 1),
+            cropped: first(b"clap").is_some(),
+            icc: shown
+                .iter()
+                .filter(|part| part.kind == *b"colr")
+                .find(|part| matches!(body(data, part).get(..4), Some(b"prof" | b"rICC")))
+                .map(|part| part.body.start + 4..part.body.end),
+        }
+    });
 
     let mut out = data.get(meta.body.start..children_from).unwrap_or_default().to_vec();
     let handler_body = body(data, handler);
@@ -207,6 +246,7 @@ pub(super) fn read(data: &[u8], meta: &Part, limits: &Limits) -> Result<Picture,
         height,
         meta: [header, &out].concat(),
         in_file,
+        coded,
     })
 }
 

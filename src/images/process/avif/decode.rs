@@ -1,0 +1,195 @@
+//! The pixels of an AVIF, by a decoder in Rust.
+
+use std::ops::Range;
+
+use image::{DynamicImage, RgbImage, RgbaImage};
+use moxcms::ColorProfile;
+use re_rav1d::dav1d::{Decoder, Picture, PixelLayout, PlanarImageComponent, Settings};
+
+use super::super::{Limits, Rejected};
+
+/// A decoded AVIF, as it is displayed.
+pub(in super::super) struct Decoding {
+    pub(in super::super) image: DynamicImage,
+    /// The colour profile it carries.
+    pub(in super::super) icc: Option<Vec<u8>>,
+    /// The colours it names by number, where they are not sRGB's.
+    pub(in super::super) named: Option<ColorProfile>,
+}
+
+fn damaged() -> Rejected {
+    Rejected::broken("The AVIF is damaged: its pixels cannot be decoded.")
+}
+
+/// The displayed size of an AVIF that can be decoded; none for one of tiles, or of which only a part is shown.
+pub(in super::super) fn size(data: &[u8], limits: &Limits) -> Result<Option<(u32, u32)>, Rejected> {
+    let (_, picture) = super::opened(data, limits)?;
+    let single = picture.coded.is_some_and(|coded| !coded.cropped);
+    Ok(single.then_some((picture.width, picture.height)))
+}
+
+/// Decodes an AVIF; none when it is of a variety that [`size`] has no answer for either.
+pub(in super::super) fn decode(data: &[u8], limits: &Limits) -> Result<Option<Decoding>, Rejected> {
+    let (_, picture) = super::opened(data, limits)?;
+    let Some(coded) = picture.coded.filter(|coded| !coded.cropped) else {
+        return Ok(None);
+    };
+    let area = u64::from(picture.width) * u64::from(picture.height);
+    // Three planes of two bytes each, and what they become.
+    limits.check_memory(area * 10)?;
+    let (width, height) = match coded.turns % 2 {
+        0 => (picture.width, picture.height),
+        _ => (picture.height, picture.width),
+    };
+    let frame = frame(data, &coded.colour, (width, height))?;
+    let named = named(&frame);
+    let colours = colours(&frame)?;
+    drop(frame);
+    let mut image = if coded.alpha.is_empty() {
+        DynamicImage::ImageRgb8(RgbImage::from_raw(width, height, colours).ok_or_else(damaged)?)
+    } else {
+        let alpha = self::frame(data, &coded.alpha, (width, height))?;
+        let alpha = Samples::new(&alpha, PlanarImageComponent::Y);
+        let pixels = colours.as_chunks::<3>().0.iter().enumerate();
+        let all = pixels
+            .flat_map(|(i, [r, g, b])| [*r, *g, *b, alpha.byte(i % width as usize, i / width as usize)])
+            .collect();
+        DynamicImage::ImageRgba8(RgbaImage::from_raw(width, height, all).ok_or_else(damaged)?)
+    };
+    image = match coded.turns {
+        1 => image.rotate270(),
+        2 => image.rotate180(),
+        3 => image.rotate90(),
+        _ => image,
+    };
+    image = match coded.mirror {
+        Some(0) => image.flipv(),
+        Some(_) => image.fliph(),
+        None => image,
+    };
+    Ok(Some(Decoding {
+        image,
+        icc: coded.icc.and_then(|range| data.get(range)).map(<[u8]>::to_vec),
+        named,
+    }))
+}
+
+fn frame(data: &[u8], extents: &[Range<usize>], size: (u32, u32)) -> Result<Picture, Rejected> {
+    let mut bytes = Vec::new();
+    for extent in extents {
+        bytes.extend_from_slice(data.get(extent.clone()).ok_or_else(Rejected::truncated)?);
+    }
+    let mut settings = Settings::new();
+    settings.set_n_threads(1);
+    settings.set_max_frame_delay(1);
+    // A decoder allocates for the size inside, not for the one that the boxes promised.
+    settings.set_frame_size_limit(size.0.saturating_mul(size.1));
+    let mut decoder = Decoder::with_settings(&settings).map_err(|_| damaged())?;
+    let sent = decoder.send_data(bytes, None, None, None);
+    if sent.is_err_and(|error| !error.is_again()) {
+        return Err(damaged());
+    }
+    let mut picture = decoder.get_picture();
+    if picture.as_ref().is_err_and(|error| error.is_again()) {
+        let _ = decoder.send_pending_data();
+        picture = decoder.get_picture();
+    }
+    let picture = picture.map_err(|_| damaged())?;
+    if (picture.width(), picture.height()) != size {
+        return Err(Rejected::broken("The AVIF picture has another size than its header says."));
+    }
+    Ok(picture)
+}
+
+/// The colours that a picture names by their number in H.273, where they are a display's wider ones.
+fn named(picture: &Picture) -> Option<ColorProfile> {
+    match picture.color_primaries() as u8 {
+        9 => Some(ColorProfile::new_bt2020()),
+        11 | 12 => Some(ColorProfile::new_display_p3()),
+        _ => None,
+    }
+}
+
+/// The samples of one plane, of 8, 10 or 12 bits.
+struct Samples {
+    plane: re_rav1d::dav1d::Plane,
+    stride: usize,
+    deep: bool,
+    most: f32,
+}
+
+impl Samples {
+    fn new(picture: &Picture, component: PlanarImageComponent) -> Self {
+        let bits = picture.bit_depth();
+        Self {
+            plane: picture.plane(component),
+            stride: picture.stride(component) as usize,
+            deep: bits > 8,
+            most: ((1_u32 << bits.clamp(8, 16)) - 1) as f32,
+        }
+    }
+
+    /// From 0 to 1.
+    fn at(&self, x: usize, y: usize) -> f32 {
+        let value = if self.deep {
+            let at = y * self.stride + x * 2;
+            let pair = self.plane.get(at..at + 2).and_then(|pair| pair.try_into().ok());
+            u16::from_ne_bytes(pair.unwrap_or_default())
+        } else {
+            u16::from(self.plane.get(y * self.stride + x).copied().unwrap_or_default())
+        };
+        f32::from(value) / self.most
+    }
+
+    fn byte(&self, x: usize, y: usize) -> u8 {
+        (self.at(x, y) * 255.0 + 0.5) as u8
+    }
+}
+
+/// Red, green and blue, three bytes a pixel.
+fn colours(picture: &Picture) -> Result<Vec<u8>, Rejected> {
+    let (width, height) = (picture.width() as usize, picture.height() as usize);
+    let (across, down) = match picture.pixel_layout() {
+        PixelLayout::I420 => (2, 2),
+        PixelLayout::I422 => (2, 1),
+        PixelLayout::I444 | PixelLayout::I400 => (1, 1),
+    };
+    let grey = picture.pixel_layout() == PixelLayout::I400;
+    let luma = Samples::new(picture, PlanarImageComponent::Y);
+    let chroma = (!grey).then(|| {
+        let blue = Samples::new(picture, PlanarImageComponent::U);
+        (blue, Samples::new(picture, PlanarImageComponent::V))
+    });
+    let full = picture.color_range() as u8 != 0;
+    let matrix = picture.matrix_coefficients() as u8;
+    // The shares of red and blue in luma, by the number of the matrix in H.273.
+    let (red_share, blue_share) = match matrix {
+        1 => (0.2126, 0.0722),
+        9 | 10 => (0.2627, 0.0593),
+        0 | 2 | 5 | 6 => (0.299, 0.114),
+        _ => return Err(Rejected::unsupported("The colours of this AVIF are of a kind that is not taken.")),
+    };
+    let green_share = 1.0 - red_share - blue_share;
+    let (luma_low, luma_span, chroma_span) = if full { (0.0, 1.0, 1.0) } else { (16.0 / 255.0, 219.0 / 255.0, 224.0 / 255.0) };
+    let mut out = Vec::with_capacity(width * height * 3);
+    for y in 0..height {
+        for x in 0..width {
+            let light = (luma.at(x, y) - luma_low) / luma_span;
+            let pixel = match &chroma {
+                None => [light; 3],
+                Some((blue, red)) if matrix == 0 => {
+                    let part = |plane: &Samples| (plane.at(x, y) - luma_low) / luma_span;
+                    [part(red), light, part(blue)]
+                }
+                Some((blue, red)) => {
+                    let part = |plane: &Samples| (plane.at(x / across, y / down) - 128.0 / 255.0) / chroma_span;
+                    let red = light + 2.0 * (1.0 - red_share) * part(red);
+                    let blue = light + 2.0 * (1.0 - blue_share) * part(blue);
+                    [red, (light - red_share * red - blue_share * blue) / green_share, blue]
+                }
+            };
+            out.extend(pixel.map(|value| (value.clamp(0.0, 1.0) * 255.0 + 0.5) as u8));
+        }
+    }
+    Ok(out)
+}
