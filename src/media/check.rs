@@ -177,7 +177,11 @@ fn conclude(sum: &Summary, asked: Asked) -> Result<(), String> {
     if asked.json {
         println!("{}", serde_json::json!({ "summary": sum }));
     } else {
-        let compared = if asked.checksums { ", every checksum compared" } else { "" };
+        let compared = if asked.checksums {
+            ", every checksum compared"
+        } else {
+            ""
+        };
         println!(
             "{} originals, {} files in the store ({} MiB){compared}",
             sum.images,
@@ -185,14 +189,20 @@ fn conclude(sum: &Summary, asked: Asked) -> Result<(), String> {
             sum.bytes >> 20
         );
         if sum.foreign > 0 {
-            println!("{} other files in the store are not newsdesk's and were left alone", sum.foreign);
+            println!(
+                "{} other files in the store are not newsdesk's and were left alone",
+                sum.foreign
+            );
         }
     }
     let counts = [
         (sum.missing, "missing"),
         (sum.wrong_size, "of the wrong size"),
         (sum.wrong_checksum, "with the wrong checksum"),
-        (sum.orphans, "that no image owns (removed by newsdesk serve once they are a day old)"),
+        (
+            sum.orphans,
+            "that no image owns (removed by newsdesk serve once they are a day old)",
+        ),
     ];
     let wrong: Vec<String> = counts
         .iter()

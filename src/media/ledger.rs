@@ -74,7 +74,11 @@ pub fn orphans(conn: &mut Conn, keys: &[String]) -> Result<Vec<String>> {
 
 /// Files that have been no image's since before a time.
 pub fn retired(conn: &mut Conn, before: Time, limit: i64) -> Result<Vec<String>> {
-    let shown = images::table.filter(images::file_key.eq(image_files::file_key).and(images::deleted_ms.is_null()));
+    let shown = images::table.filter(
+        images::file_key
+            .eq(image_files::file_key)
+            .and(images::deleted_ms.is_null()),
+    );
     Ok(image_files::table
         .filter(image_files::retired_ms.is_not_null())
         .filter(image_files::retired_ms.lt(before.ms()))

@@ -427,7 +427,9 @@ fn open_bucket(url: &str, place: &str, before: &str) -> Result<Arc<dyn ObjectSto
         builder = builder.with_checksum_algorithm(Checksum::SHA256);
     }
     for (name, value) in std::env::vars() {
-        let own = name.strip_prefix(before).filter(|own| !before.is_empty() && own.starts_with("AWS_"));
+        let own = name
+            .strip_prefix(before)
+            .filter(|own| !before.is_empty() && own.starts_with("AWS_"));
         if let Some(key) = own.and_then(|own| own.to_ascii_lowercase().parse().ok()) {
             builder = builder.with_config(key, value);
         }

@@ -174,7 +174,12 @@ mod tests {
             file.set_modified(SystemTime::now() - age).expect("a time");
             path
         };
-        let kept = [file("3f/3f.jpg", 9), file("3f/3f.jpg#2", 0), file("#x", 9), file("3f/a#", 9)];
+        let kept = [
+            file("3f/3f.jpg", 9),
+            file("3f/3f.jpg#2", 0),
+            file("#x", 9),
+            file("3f/a#", 9),
+        ];
         let gone = [file("3f/3f.jpg#1", 2), file("aa/aa.png#17", 400)];
         assert_eq!(half_written(folder.path()).expect("a sweep"), 2);
         assert!(kept.iter().all(|path| path.exists()));

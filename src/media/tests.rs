@@ -21,7 +21,10 @@ async fn exercise(store: &MediaStore) {
     }
     assert!(store.get("aa/none.jpg", Some(0..4)).await.unwrap().is_none());
     let listed = store.list().await.unwrap();
-    assert_eq!((listed.len(), listed[0].key.as_str(), listed[0].size), (1, key.as_str(), 10));
+    assert_eq!(
+        (listed.len(), listed[0].key.as_str(), listed[0].size),
+        (1, key.as_str(), 10)
+    );
     assert!((Time::now().ms() - listed[0].written.ms()).abs() < 60_000);
     store.put(&key, Bytes::from_static(b"new")).await.unwrap();
     assert_eq!(store.size(&key).await.unwrap(), Some(3));
@@ -116,7 +119,15 @@ fn files_of_one_picture_are_told_from_what_is_not_ours() {
     let variant = format!("{}-16x9-50x50-w320.jpg", &key[..35]);
     assert_eq!(stem(&variant), Some(&key[..35]));
     let capital = key.to_uppercase();
-    for foreign in ["", "a.jpg", "newsdesk-owner.txt", "photos/2026/a.jpg", &key[1..], &key[..35], &capital] {
+    for foreign in [
+        "",
+        "a.jpg",
+        "newsdesk-owner.txt",
+        "photos/2026/a.jpg",
+        &key[1..],
+        &key[..35],
+        &capital,
+    ] {
         assert_eq!(stem(foreign), None, "{foreign}");
     }
 }

@@ -74,13 +74,7 @@ fn claim(tx: &mut Tx<'_>, id: &Id, by: &Id) -> Result<ArticleRow> {
 }
 
 /// Carries out what is due for an article at a time; the names of what was done. With `mails` those concerned are told.
-pub fn carry_out(
-    tx: &mut Tx<'_>,
-    id: &Id,
-    now: Time,
-    mails: bool,
-    rule: ExpiredRights,
-) -> Result<Vec<&'static str>> {
+pub fn carry_out(tx: &mut Tx<'_>, id: &Id, now: Time, mails: bool, rule: ExpiredRights) -> Result<Vec<&'static str>> {
     tx.now = now;
     let plans = take(tx, id, now)?;
     let ends = plans.iter().any(|plan| plan.action() == ScheduleAction::Unpublish);

@@ -57,7 +57,9 @@ pub fn tell(tx: &mut Tx<'_>, stage: Stage, ending: &[(Id, Time, Id)]) -> Result<
     let others = uploaders.into_iter().filter(|uploader| !editors.contains(uploader));
     let all = editors.iter().map(|editor| (editor, None));
     for (recipient, only) in all.chain(others.map(|uploader| (uploader, Some(uploader)))) {
-        let mine = ending.iter().filter(|(.., uploader)| only.is_none_or(|only| only == uploader));
+        let mine = ending
+            .iter()
+            .filter(|(.., uploader)| only.is_none_or(|only| only == uploader));
         let notice = Notice {
             stage,
             images: mine.map(|(image, end, _)| (image.clone(), *end)).collect(),
@@ -180,7 +182,10 @@ fn stories_of(conn: &mut Conn, config: &Config, image: &Id) -> Result<Vec<(Strin
             None => None,
         };
         let card: Card = serde_json::from_str(&card).map_err(Problem::internal)?;
-        stories.push((card.title, article_url(config, section.as_deref(), &slug, &id, &language)));
+        stories.push((
+            card.title,
+            article_url(config, section.as_deref(), &slug, &id, &language),
+        ));
     }
     Ok(stories)
 }
@@ -220,7 +225,10 @@ impl Words {
             let mut lines = vec![format!("{} ({})", image.filename, image.end)];
             lines.push(format!("{} {}", self.pick("Mã ảnh:", "Image:"), image.id));
             if image.stories.is_empty() {
-                lines.push(self.pick("Không bài nào đang dùng.", "No live story shows it.").to_owned());
+                lines.push(
+                    self.pick("Không bài nào đang dùng.", "No live story shows it.")
+                        .to_owned(),
+                );
             }
             lines.extend(image.stories.iter().map(|(title, url)| format!("- {title}\n  {url}")));
             parts.push(lines.join("\n"));

@@ -158,9 +158,15 @@ impl Ending<'_> {
 
     fn error(&self, now: Time) -> FieldError {
         let (code, detail) = if self.end <= now {
-            ("rights_expired", format!("The right to show {} ended at {}.", self.named(), self.end))
+            (
+                "rights_expired",
+                format!("The right to show {} ended at {}.", self.named(), self.end),
+            )
         } else {
-            ("rights_expiring", format!("The right to show {} ends at {}.", self.named(), self.end))
+            (
+                "rights_expiring",
+                format!("The right to show {} ends at {}.", self.named(), self.end),
+            )
         };
         FieldError::at(format!("/captions/{}", self.place), code, detail)
     }
@@ -248,7 +254,14 @@ mod tests {
     #[test]
     fn countries_are_those_of_the_standard() {
         assert_eq!(COUNTRIES.split_ascii_whitespace().count(), 249);
-        for (code, known) in [("VN", true), ("LA", true), ("vn", false), ("XX", false), ("VNM", false), ("", false)] {
+        for (code, known) in [
+            ("VN", true),
+            ("LA", true),
+            ("vn", false),
+            ("XX", false),
+            ("VNM", false),
+            ("", false),
+        ] {
             assert_eq!(is_country(code), known, "{code}");
         }
     }

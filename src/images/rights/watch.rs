@@ -46,7 +46,9 @@ pub async fn run(app: State) {
 async fn look(app: &State, steady: &mut Option<Steady>) -> Result<()> {
     let clock = app.db.read(db::clock).await?;
     let ticks = ticks();
-    let now = steady.get_or_insert_with(|| Steady::new(clock, ticks)).now(clock, ticks);
+    let now = steady
+        .get_or_insert_with(|| Steady::new(clock, ticks))
+        .now(clock, ticks);
     let ahead = app.config.rights_warn_days * 24 * 3600;
     loop {
         // An idle instance must not write.
@@ -78,7 +80,11 @@ fn due(conn: &mut Conn, now: Time, ahead: i64) -> Result<Vec<Due>> {
     let horizon = now.plus_seconds(ahead).ms();
     Ok(images::table
         .filter(images::deleted_ms.is_null())
-        .filter(images::rights_told.lt(ToldEnded).and(images::rights_expire_ms.le(horizon)))
+        .filter(
+            images::rights_told
+                .lt(ToldEnded)
+                .and(images::rights_expire_ms.le(horizon)),
+        )
         .filter(images::rights_told.eq(0).or(images::rights_expire_ms.le(now.ms())))
         .order((images::rights_expire_ms, images::id))
         .select((images::id, images::rights_expire_ms, images::uploaded_by))
@@ -121,7 +127,11 @@ fn queue_webhooks(
     epoch: &str,
     config: &Config,
 ) -> Result<()> {
-    let kind = if ended { webhooks::RIGHTS_EXPIRED } else { webhooks::RIGHTS_EXPIRING };
+    let kind = if ended {
+        webhooks::RIGHTS_EXPIRED
+    } else {
+        webhooks::RIGHTS_EXPIRING
+    };
     let stories: Vec<Id> = publication_images::table
         .inner_join(publications::table.on(publications::article_id.eq(publication_images::article_id)))
         .filter(publication_images::ref_id.eq(image).and(publications::state.eq(Live)))

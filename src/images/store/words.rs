@@ -178,7 +178,10 @@ mod tests {
     #[test]
     fn names_of_files_are_found_by_their_parts() {
         assert_eq!(folded("DSC01234.jpg"), ["01234", "dsc", "dsc01234", "jpg"]);
-        assert_eq!(folded("Lũ trên sông Cầu\nẢnh: TTX"), ["anh", "cau", "lu", "song", "ttx", "tren"]);
+        assert_eq!(
+            folded("Lũ trên sông Cầu\nẢnh: TTX"),
+            ["anh", "cau", "lu", "song", "ttx", "tren"]
+        );
         assert_eq!(folded("!? %"), Vec::<String>::new());
     }
 }

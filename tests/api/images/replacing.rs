@@ -7,7 +7,11 @@ use crate::support::{Desk, Reply, json, newsroom_tests};
 
 async fn replace(desk: &Desk, image: &Reply, bytes: Vec<u8>, version: i64) -> Reply {
     let path = format!("/images/{}/file", image.id());
-    desk.as_editor().ask("PUT", &path).bytes("application/octet-stream", bytes).version(version).await
+    desk.as_editor()
+        .ask("PUT", &path)
+        .bytes("application/octet-stream", bytes)
+        .version(version)
+        .await
 }
 
 /// The path of a file's address.

@@ -15,13 +15,22 @@ impl Desk {
         let end = ahead(ms);
         let path = format!("/images/{}", image.id());
         let rights = json!({ "rights": { "expires_at": end } });
-        self.as_editor().ask("PATCH", &path).json(&rights).header("If-Match", "*").await.is(200);
+        self.as_editor()
+            .ask("PATCH", &path)
+            .json(&rights)
+            .header("If-Match", "*")
+            .await
+            .is(200);
         end
     }
 
     /// A draft of the editor's that places an image.
     async fn placing(&self, title: &str, image: &Reply) -> Reply {
-        let draft = self.as_editor().post("/articles", json!({ "title": title })).await.is(201);
+        let draft = self
+            .as_editor()
+            .post("/articles", json!({ "title": title }))
+            .await
+            .is(201);
         self.caption(&draft, image, "lead").await;
         self.current(&draft).await
     }
@@ -35,7 +44,11 @@ async fn hooks(receiver: &Receiver, count: usize) -> Vec<Value> {
             .seen()
             .iter()
             .map(crate::support::receiver::Hook::json)
-            .filter(|hook| hook["type"].as_str().is_some_and(|kind| kind.starts_with("image.rights_")))
+            .filter(|hook| {
+                hook["type"]
+                    .as_str()
+                    .is_some_and(|kind| kind.starts_with("image.rights_"))
+            })
             .collect();
         if seen.len() >= count {
             return seen;
@@ -148,12 +161,18 @@ fn a_plan_whose_picture_loses_its_right_is_parked_and_told() {
     with_mail(|desk, server| async move {
         let image = desk.image(89).await;
         let draft = desk.placing("Đúng giờ", &image).await;
-        let planned = publish(&desk, &draft, json!({ "publish_at": ahead(1500) })).await.is(200);
+        let planned = publish(&desk, &draft, json!({ "publish_at": ahead(1500) }))
+            .await
+            .is(200);
         desk.right_ends(&image, -1000).await;
         let parked = once(&desk, &planned, |now| !now["schedule_failed"].is_null()).await;
         assert_eq!(parked["status"], "draft");
         assert_eq!(parked.text("/schedule_failed/problem/code"), "rights_expired");
-        assert!(parked.text("/schedule_failed/problem/detail").contains(&image.text("/filename")));
+        assert!(
+            parked
+                .text("/schedule_failed/problem/detail")
+                .contains(&image.text("/filename"))
+        );
         desk.read(&planned).await.refuses(404, "not_found");
         let mails = server.mails(1).await;
         assert!(mails[0].text().contains("Nước rút"), "{}", mails[0].text());
@@ -167,20 +186,29 @@ fn who_edits_is_told_once_ahead_and_once_at_the_end() {
         let hook = json!({ "url": receiver.url(), "events": ["image.rights_expiring", "image.rights_expired"] });
         desk.as_admin().post("/webhooks", hook).await.is(201);
         let upload = desk.as_writer().ask("POST", "/images");
-        let image = upload.bytes("image/png", crate::support::newsroom::png(90, 40)).await.is(201);
+        let image = upload
+            .bytes("image/png", crate::support::newsroom::png(90, 40))
+            .await
+            .is(201);
         let live = desk.publish(&desk.placing("Còn ba ngày", &image).await).await;
         let end = desk.right_ends(&image, 3 * DAY).await;
 
         let first = hooks(&receiver, 1).await.remove(0);
         assert_eq!(first["type"], "image.rights_expiring");
         assert_eq!(first["data"]["image_id"], image.id());
-        assert_eq!((&first["data"]["expires_at"], &first["data"]["article_ids"]), (&json!(end), &json!([live.id()])));
+        assert_eq!(
+            (&first["data"]["expires_at"], &first["data"]["article_ids"]),
+            (&json!(end), &json!([live.id()]))
+        );
         let mut mails = server.mails(2).await;
         mails.sort_by_key(|mail| mail.to.clone());
         assert_eq!(mails[0].to, ["editor@example.vn"]);
         assert_eq!(mails[1].to, ["writer@example.vn"], "who uploaded it");
         let text = mails[0].text();
-        assert!(text.contains(&image.text("/filename")) && text.contains("Còn ba ngày"), "{text}");
+        assert!(
+            text.contains(&image.text("/filename")) && text.contains("Còn ba ngày"),
+            "{text}"
+        );
         assert!(text.contains("https://tin.example.vn/con-ba-ngay"), "{text}");
 
         // Another end is told anew when it has come; nothing is told twice, also after a start.
@@ -188,14 +216,24 @@ fn who_edits_is_told_once_ahead_and_once_at_the_end() {
         let past = desk.image(91).await;
         desk.right_ends(&past, 1500).await;
         let told = hooks(&receiver, 2).await;
-        assert_eq!((&told[1]["type"], &told[1]["data"]["image_id"]), (&json!("image.rights_expired"), &json!(past.id())));
-        assert!(told.iter().all(|hook| hook["data"]["expires_at"] != sooner), "who wrote an end in the past knows of it");
+        assert_eq!(
+            (&told[1]["type"], &told[1]["data"]["image_id"]),
+            (&json!("image.rights_expired"), &json!(past.id()))
+        );
+        assert!(
+            told.iter().all(|hook| hook["data"]["expires_at"] != sooner),
+            "who wrote an end in the past knows of it"
+        );
         desk.read(&live).await.is(200);
         desk.terminate();
         desk.start();
         tokio::time::sleep(Duration::from_secs(7)).await;
         assert_eq!(hooks(&receiver, 2).await.len(), 2, "told once");
         let feed = desk.feed().await;
-        assert!(feed.iter().all(|row| !row["type"].as_str().expect("a type").contains("rights")), "readers are not told");
+        assert!(
+            feed.iter()
+                .all(|row| !row["type"].as_str().expect("a type").contains("rights")),
+            "readers are not told"
+        );
     });
 }
