@@ -18,7 +18,7 @@ use crate::page_type;
 use crate::text::Check;
 use crate::types::{Id, Patch, PersonRef, Time};
 use delivered::FocalPoint;
-use process::Placeholder;
+use process::{CameraFacts, Placeholder};
 
 pub use rights::{ImageRights, ImageRightsInput};
 
@@ -130,6 +130,21 @@ pub struct Camera {
     /// Focal length in millimetres.
     #[schema(required = true, example = 23.0)]
     pub focal_length_mm: Option<f64>,
+}
+
+impl From<&CameraFacts> for Camera {
+    fn from(facts: &CameraFacts) -> Self {
+        Self {
+            taken_at: facts.taken_at.clone(),
+            make: facts.make.clone(),
+            model: facts.model.clone(),
+            lens: facts.lens.clone(),
+            exposure_time: facts.exposure_time.clone(),
+            f_number: facts.f_number,
+            iso: facts.iso.map(i64::from),
+            focal_length_mm: facts.focal_length_mm,
+        }
+    }
 }
 
 /// An article that places an image.

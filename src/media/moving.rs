@@ -10,6 +10,7 @@ use futures_util::{StreamExt, stream};
 use indicatif::ProgressBar;
 
 use super::check::{bar, checksum, failed};
+use super::sweep::OWNER;
 use super::{MediaStore, ledger};
 use crate::app::App;
 use crate::request::hash;
@@ -54,6 +55,7 @@ pub async fn run(app: &App, from: &str, to: &str) -> Result<(), String> {
         .next()
         .filter(|_| to.starts_with("s3://"));
     let name = endpoint.map_or(to.to_owned(), |endpoint| format!("{to} at {endpoint}"));
+    take_over(&source, &target, to).await?;
     let mut sum = Sum::default();
     let mut stop = std::pin::pin!(tokio::signal::ctrl_c());
     for _ in 0..PASSES {
@@ -77,6 +79,22 @@ pub async fn run(app: &App, from: &str, to: &str) -> Result<(), String> {
     Err("files come faster than they are copied: run the same command again in a quieter hour".into())
 }
 
+/// The target gets the name of whose store it is, unless it has another's.
+async fn take_over(source: &MediaStore, target: &MediaStore, to: &str) -> Result<(), String> {
+    let own = source.get(OWNER, None).await.map_err(|error| failed(&error))?;
+    let there = target.get(OWNER, None).await;
+    match (own, there.map_err(|error| format!("the target: {}", failed(&error)))?) {
+        (own, Some(other)) if own.as_ref().is_none_or(|own| own.bytes != other.bytes) => Err(format!(
+            "{to} is the store of another installation ({OWNER} there says so): choose another folder or prefix"
+        )),
+        (Some(own), None) => {
+            let put = target.put(OWNER, own.bytes).await;
+            put.map_err(|error| format!("the target: {}", failed(&error)))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// What is not at the target yet, as far as was read back there.
 async fn todo(app: &App, source: &MediaStore, target: &MediaStore, name: &str) -> Result<Vec<(String, bool)>, String> {
     let here = source.list().await.map_err(|error| failed(&error))?;
@@ -94,7 +112,7 @@ async fn todo(app: &App, source: &MediaStore, target: &MediaStore, name: &str) -
     let mut todo: Vec<(String, bool)> = here
         .into_iter()
         // What nobody could have asked for is not newsdesk's.
-        .filter(|entry| super::checked(&entry.key).is_ok())
+        .filter(|entry| super::checked(&entry.key).is_ok() && entry.key != OWNER)
         .filter_map(|entry| {
             let same = there.get(&entry.key) == Some(&entry.size);
             (!(same && moved.contains(&entry.key))).then_some((entry.key, same))

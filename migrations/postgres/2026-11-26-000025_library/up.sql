@@ -11,6 +11,8 @@ UPDATE images SET rights_expire_ms = round(extract(epoch FROM (rights::json ->> 
 CREATE INDEX images_by_rights ON images (rights_expire_ms, id);
 -- What the job looks at: rights that end some day and have not been told of for good.
 CREATE INDEX images_rights_untold ON images (rights_expire_ms) WHERE rights_told < 2;
+-- Which image shows a file; one that was replaced is shown by none.
+CREATE UNIQUE INDEX images_by_file ON images (file_key);
 CREATE INDEX images_of_uploader ON images (uploaded_by, created_ms, id);
 
 -- The words of the library, without accents and cut.

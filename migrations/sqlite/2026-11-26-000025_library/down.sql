@@ -4,6 +4,7 @@ ALTER TABLE image_files DROP COLUMN retired_ms;
 ALTER TABLE image_files DROP COLUMN camera;
 DROP TABLE image_words;
 DROP INDEX images_of_uploader;
+DROP INDEX images_by_file;
 DROP INDEX images_rights_untold;
 DROP INDEX images_by_rights;
 ALTER TABLE images DROP COLUMN rights_told;

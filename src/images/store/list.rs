@@ -17,7 +17,7 @@ use crate::types::Time;
 
 /// A part of the list.
 pub fn list(conn: &mut Conn, query: &ImageQuery, start: &Start) -> Result<(Vec<ImageRow>, PageInfo)> {
-    let wanted = query.q.as_deref().map(|q| Wanted::new(conn, q));
+    let wanted = query.q.as_deref().map(|q| Wanted::new(conn, q)).transpose()?;
     if wanted.as_ref().is_some_and(Wanted::is_impossible) {
         let total = query.page.include_total.then_some(0);
         return Ok(start.finish(Vec::new(), total, |_| (Key::Int(0), String::new())));

@@ -257,7 +257,7 @@ pub fn insert(tx: &mut Tx<'_>, actor: &Actor, uploader: &Id, new: &NewImage) -> 
 /// Keeps what is known of an image's file; it is stored already.
 fn insert_file(tx: &mut Tx<'_>, image: &Id, file_key: &str, file: &Processed) -> Result<()> {
     let placeholder = file.placeholder.as_ref().map(serde_json::to_string).transpose();
-    let camera: Option<Camera> = None;
+    let camera = file.camera.as_ref().map(Camera::from);
     let camera = camera.as_ref().map(serde_json::to_string).transpose();
     diesel::insert_into(image_files::table)
         .values((

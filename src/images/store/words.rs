@@ -17,7 +17,7 @@ use crate::search::words;
 use crate::types::{Id, Time};
 
 /// Images that one write of the job puts in.
-const PIECE: i64 = 100;
+const PIECE: i64 = 50;
 /// How long the job waits after a failure.
 const PAUSE: Duration = Duration::from_secs(10);
 
@@ -54,25 +54,44 @@ pub struct Wanted {
     after: &'static str,
 }
 
+/// Up to so many hits, looking each up and sorting them costs less than walking along the order and asking of each row
+/// whether it is a hit: 5 ms for 1,000 of 100,000 images, against 30 ms for 100,000 (and 400 ms the other way).
+const FEW: i64 = 2000;
+
+#[derive(QueryableByName)]
+struct Counted {
+    #[diesel(sql_type = BigInt)]
+    n: i64,
+}
+
 impl Wanted {
     /// Reads what was typed, for this database.
-    pub fn new(conn: &Conn, text: &str) -> Self {
+    pub fn new(conn: &mut Conn, text: &str) -> Result<Self> {
         let mut found: Vec<String> = words(text).into_iter().map(|word| word.folded).collect();
         found.sort();
         found.dedup();
         let join = |and: &str, show: fn(&String) -> String| found.iter().map(show).collect::<Vec<_>>().join(and);
-        match conn {
-            Conn::Sqlite(_) => Self {
-                before: "images.row_id IN (SELECT rowid FROM image_words WHERE image_words MATCH ",
-                matching: join(" AND ", |word| format!("\"{word}\" *")),
-                after: ")",
-            },
+        Ok(match conn {
+            Conn::Sqlite(conn) => {
+                let matching = join(" AND ", |word| format!("\"{word}\" *"));
+                // A plus sign keeps the index of numbers out of the plan, so that the order's index is walked along.
+                let before = match few_on_sqlite(conn, &matching)? {
+                    true => "images.row_id IN (SELECT rowid FROM image_words WHERE image_words MATCH ",
+                    false => "+images.row_id IN (SELECT rowid FROM image_words WHERE image_words MATCH ",
+                };
+                Self {
+                    before,
+                    matching,
+                    after: ")",
+                }
+            }
+            // PostgreSQL knows how common a word is.
             Conn::Postgres(_) => Self {
                 before: "images.row_id IN (SELECT row_id FROM image_words WHERE folded @@ ",
                 matching: join(" & ", |word| format!("'{word}':*")),
                 after: "::tsquery)",
             },
-        }
+        })
     }
 
     /// Whether no image can have it: there is no word in it.
@@ -84,6 +103,18 @@ impl Wanted {
     pub fn condition(&self) -> (&'static str, String, &'static str) {
         (self.before, self.matching.clone(), self.after)
     }
+}
+
+fn few_on_sqlite(conn: &mut SqliteConnection, matching: &str) -> Result<bool> {
+    if matching.is_empty() {
+        return Ok(true);
+    }
+    let query = "SELECT count(*) AS n FROM (SELECT rowid FROM image_words WHERE image_words MATCH ? LIMIT ?)";
+    let counted: Counted = diesel::sql_query(query)
+        .bind::<Text, _>(matching)
+        .bind::<BigInt, _>(FEW + 1)
+        .get_result(conn)?;
+    Ok(counted.n <= FEW)
 }
 
 /// Gives an image its words, in place of those it had.

@@ -36,7 +36,7 @@ fn names<const N: usize>(names: [&str; N]) -> BTreeSet<String> {
     names.into_iter().map(str::to_owned).collect()
 }
 
-/// The files of the media folder.
+/// The files of the media folder, but for the one that says whose it is.
 pub fn stored(folder: &Path) -> Vec<String> {
     let mut files = Vec::new();
     let mut folders = vec![folder.join("media")];
@@ -44,6 +44,7 @@ pub fn stored(folder: &Path) -> Vec<String> {
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
             match entry.path() {
                 path if path.is_dir() => folders.push(path),
+                path if path.ends_with("newsdesk-owner.txt") => {}
                 path => files.push(path.display().to_string()),
             }
         }
@@ -52,7 +53,86 @@ pub fn stored(folder: &Path) -> Vec<String> {
     files
 }
 
+/// A directory of EXIF entries: tag, kind, count, and the value or where it is.
+fn directory(entries: &[(u16, u16, u32, u32)]) -> Vec<u8> {
+    let mut bytes = (entries.len() as u16).to_le_bytes().to_vec();
+    for (tag, kind, count, value) in entries {
+        bytes.extend(tag.to_le_bytes());
+        bytes.extend(kind.to_le_bytes());
+        bytes.extend(count.to_le_bytes());
+        bytes.extend(value.to_le_bytes());
+    }
+    bytes.extend(0u32.to_le_bytes());
+    bytes
+}
+
+/// A photograph with what a camera writes, its serial number among it.
+fn photograph(width: u32) -> Vec<u8> {
+    let mut tiff = b"II*\0\x08\0\0\0".to_vec();
+    // Two directories of 2 + 3 × 12 + 4 and 2 + 6 × 12 + 4 bytes, then the texts.
+    let (first, second) = (8 + 42, 8 + 42 + 78);
+    let texts: [&[u8]; 6] = [
+        b"FUJIFILM\0",
+        b"X-T5\0\0",
+        b"2026:03:14 18:05:09\0",
+        b"+07:00\0",
+        b"XF23mmF1.4\0",
+        b"SERIAL-4711\0",
+    ];
+    let mut places = vec![second as u32];
+    texts
+        .iter()
+        .for_each(|text| places.push(places[places.len() - 1] + text.len() as u32));
+    let exposure = places[6];
+    let text = |tag: u16, nth: usize| (tag, 2u16, texts[nth].len() as u32, places[nth]);
+    tiff.extend(directory(&[
+        text(0x010f, 0),
+        text(0x0110, 1),
+        (0x8769, 4, 1, first as u32),
+    ]));
+    tiff.extend(directory(&[
+        (0x829a, 5, 1, exposure),
+        (0x8827, 3, 1, 400),
+        text(0x9003, 2),
+        text(0x9011, 3),
+        text(0xa431, 5),
+        text(0xa434, 4),
+    ]));
+    texts.iter().for_each(|text| tiff.extend(*text));
+    tiff.extend([1u32.to_le_bytes(), 250u32.to_le_bytes()].concat());
+    let plain = jpeg(width, 40);
+    let mut bytes = plain[..2].to_vec();
+    bytes.extend([0xff, 0xe1]);
+    bytes.extend((tiff.len() as u16 + 8).to_be_bytes());
+    bytes.extend(b"Exif\0\0");
+    bytes.extend(tiff);
+    bytes.extend(&plain[2..]);
+    bytes
+}
+
 newsroom_tests! {
+    async fn what_the_camera_wrote_is_for_the_newsroom_alone(desk) {
+        let photo = photograph(44);
+        assert!(photo.windows(11).any(|part| part == b"SERIAL-4711"));
+        let image = desk.as_editor().ask("POST", "/images").bytes("image/jpeg", photo).await.is(201);
+        assert_eq!(image["camera"], json!({
+            "taken_at": "2026-03-14T18:05:09+07:00", "make": "FUJIFILM", "model": "X-T5", "lens": "XF23mmF1.4",
+            "exposure_time": "1/250", "f_number": null, "iso": 400, "focal_length_mm": null
+        }));
+        assert!(!image.body().contains("SERIAL"));
+        let draft = desk.as_editor().post("/articles", json!({ "title": "Ảnh của máy" })).await.is(201);
+        desk.caption(&draft, &image, "lead").await;
+        let live = desk.publish(&desk.current(&draft).await).await;
+        let seen = desk.as_reader().get(&format!("/articles/{}?include=html,json_ld", live.id())).await.is(200);
+        let path = image.text("/url").trim_start_matches(&desk.address()).to_owned();
+        let file = desk.as_reader().get(&path).await.is(200);
+        for secret in ["FUJIFILM", "X-T5", "SERIAL", "2026:03:14"] {
+            assert!(!seen.body().contains(secret), "{secret}");
+            assert!(!file.bytes.windows(secret.len()).any(|part| part == secret.as_bytes()), "{secret}");
+        }
+        assert_eq!(desk.image(45).await["camera"], json!(null));
+    }
+
     async fn pictures_are_found_by_their_words_with_and_without_accents(desk) {
         named(&desk, 40, 30, "DSC01234.png", json!({ "alt": "Đoàn người qua cầu", "credit": "Ảnh: TTX" })).await;
         named(&desk, 41, 30, "song-cau_lu.png", json!({ "caption": "Nước lũ trên sông Đồng Nai" })).await;

@@ -154,6 +154,11 @@ newsroom_tests! {
         anew.done();
         assert!(anew.out.contains("1 files copied, 30 were there already"), "{anew:?}");
         assert_eq!(stored(desk.folder()).len(), 31, "nothing is removed here");
+        let foreign = desk.folder().join("foreign");
+        std::fs::create_dir(&foreign).expect("a folder");
+        std::fs::write(foreign.join("newsdesk-owner.txt"), "somebody else").expect("a file");
+        let refused = desk.command(&["media", "move", &format!("file://{}", foreign.display())]);
+        assert!(refused.code == Some(1) && refused.err.contains("another installation"), "{refused:?}");
         let same = format!("file://{}", desk.folder().join("media").display());
         assert_eq!(desk.command(&["media", "move", &same]).code, Some(1));
         let checked = run_to_end(
