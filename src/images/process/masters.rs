@@ -4,8 +4,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::raster::Raster;
-use super::variant::{Cut, Rendered, VariantFormat, Wanted, one, place};
-use super::{Kind, Limits, Rejected, colour, decode};
+use super::variant::{Cut, Rendered, VariantFormat, Wanted, one, place, shrink};
+use super::{Kind, Limits, Rejected, decode};
 
 /// A picture, or a cut of one, in memory.
 pub struct Master(Raster);
@@ -19,18 +19,16 @@ pub fn masters(original: &[u8], cuts: &[(Option<Cut>, u32)], limits: &Limits) ->
     let kind = Kind::of(original)
         .ok_or_else(|| Rejected::unsupported("The original is no image that variants are made of."))?;
     guarded(|| {
-        let decode::Decoded { raster, profile } = decode::still(kind, original, limits)?;
-        let master = |(cut, width): &(Option<Cut>, u32)| {
-            let wanted = Wanted {
-                width: *width,
-                cut: *cut,
-                format: VariantFormat::Png,
-            };
-            let (window, width, height) = place(&raster, wanted)?;
-            let small = raster.resized(window, width as usize, height as usize)?;
-            Ok(Master(colour::to_srgb(small, profile.as_ref())))
+        let (source_w, source_h) = decode::size(kind, original, limits)?;
+        let wanted = |(cut, width): &(Option<Cut>, u32)| Wanted {
+            width: *width,
+            cut: *cut,
+            format: VariantFormat::Png,
         };
-        cuts.iter().map(master).collect()
+        let places = cuts.iter().map(|cut| place(source_w, source_h, wanted(cut)));
+        let places = places.collect::<Result<Vec<_>, _>>()?;
+        let decoded = decode::still(kind, original, shrink(&places), limits)?;
+        places.into_iter().map(|place| Ok(Master(decoded.made(place)?))).collect()
     })
 }
 
@@ -47,8 +45,10 @@ impl Master {
                 cut: None,
                 format,
             };
-            let (window, width, height) = place(&self.0, wanted)?;
-            one(self.0.resized(window, width as usize, height as usize)?, format)
+            // No larger than the original, whose sides fit.
+            let place = place(self.0.width() as u32, self.0.height() as u32, wanted)?;
+            let small = self.0.resized(place.window, place.width as usize, place.height as usize)?;
+            one(small, format)
         })
     }
 }

@@ -221,7 +221,7 @@ fn encoding_bytes(format: VariantFormat) -> u64 {
 }
 
 /// By how much the original may be decoded smaller, so that the largest variant still loses nothing it could show.
-fn shrink(places: &[Place]) -> usize {
+pub(super) fn shrink(places: &[Place]) -> usize {
     let least = places
         .iter()
         .map(|place| place.window.width / f64::from(place.width))
@@ -230,7 +230,8 @@ fn shrink(places: &[Place]) -> usize {
 }
 
 impl Decoded {
-    fn made(&self, place: Place) -> Result<Raster, Rejected> {
+    /// The picture, or the part of it, at its size.
+    pub(super) fn made(&self, place: Place) -> Result<Raster, Rejected> {
         let (across, down) = self.scale;
         let window = Window {
             left: place.window.left * across,
