@@ -122,12 +122,7 @@ pub(super) fn jpeg(raster: Raster) -> Result<Vec<u8>, Rejected> {
     encoder.set_optimized_huffman_tables(true);
     if let Raster::Grey(plane) = &raster {
         encoder
-            .encode(
-                &plane.data,
-                side(plane.width)?,
-                side(plane.height)?,
-                jpeg_encoder::ColorType::Luma,
-            )
+            .encode(&plane.data, side(plane.width)?, side(plane.height)?, jpeg_encoder::ColorType::Luma)
             .map_err(|_| failed())?;
         return Ok(out);
     }
@@ -211,12 +206,8 @@ impl Animation {
 
     /// Adds a frame that is shown for so many milliseconds.
     pub(super) fn add(&mut self, frame: &Raster, shown_ms: u32) -> Result<(), Rejected> {
-        let Raster::Rgba(plane) = frame else {
-            return Err(failed());
-        };
-        self.encoder
-            .add_frame_rgba(&plane.data, self.at)
-            .map_err(|_| failed())?;
+        let Raster::Rgba(plane) = frame else { return Err(failed()) };
+        self.encoder.add_frame_rgba(&plane.data, self.at).map_err(|_| failed())?;
         let shown = i32::try_from(shown_ms).map_err(|_| failed())?;
         self.at = self.at.checked_add(shown).ok_or_else(failed)?;
         Ok(())

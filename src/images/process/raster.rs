@@ -81,8 +81,7 @@ impl Raster {
     /// The window made `width` by `height` pixels. Chroma comes out at half of it, as all three encoders want it.
     pub(super) fn resized(&self, window: Window, width: usize, height: usize) -> Result<Self, Rejected> {
         let mut resizer = Resizer::new();
-        let mut one =
-            |plane: &Plane, kind, window, width, height| resize(&mut resizer, plane, kind, window, width, height);
+        let mut one = |plane: &Plane, kind, window, width, height| resize(&mut resizer, plane, kind, window, width, height);
         Ok(match self {
             Self::Grey(plane) => Self::Grey(one(plane, PixelType::U8, window, width, height)?),
             Self::Rgb(plane) => Self::Rgb(one(plane, PixelType::U8x3, window, width, height)?),
@@ -174,7 +173,8 @@ fn resize(
         return Ok(plane.clone());
     }
     let side = |side: usize| u32::try_from(side).map_err(|_| failed());
-    let source = ImageRef::new(side(plane.width)?, side(plane.height)?, &plane.data, kind).map_err(|_| failed())?;
+    let source =
+        ImageRef::new(side(plane.width)?, side(plane.height)?, &plane.data, kind).map_err(|_| failed())?;
     let mut target = Image::new(side(width)?, side(height)?, kind);
     // Rounding may put the window's end a hair outside.
     let (left, top) = (window.left.max(0.0), window.top.max(0.0));
@@ -256,11 +256,7 @@ fn nearest(chroma: &Plane, y: usize, luma: &Plane, out: &mut [u8]) {
 
 fn between(chroma: &Plane, y: usize, out: &mut [u8]) {
     let near = chroma.row(y / 2);
-    let far = chroma.row(if y % 2 == 0 {
-        (y / 2).saturating_sub(1)
-    } else {
-        y / 2 + 1
-    });
+    let far = chroma.row(if y % 2 == 0 { (y / 2).saturating_sub(1) } else { y / 2 + 1 });
     let mixed: Vec<u16> = near
         .iter()
         .zip(far)
@@ -268,11 +264,7 @@ fn between(chroma: &Plane, y: usize, out: &mut [u8]) {
         .collect();
     for (x, value) in out.iter_mut().enumerate() {
         let at = x / 2;
-        let other = if x % 2 == 0 {
-            at.saturating_sub(1)
-        } else {
-            (at + 1).min(mixed.len() - 1)
-        };
+        let other = if x % 2 == 0 { at.saturating_sub(1) } else { (at + 1).min(mixed.len() - 1) };
         let (near, far) = (
             mixed.get(at).copied().unwrap_or_default(),
             mixed.get(other).copied().unwrap_or_default(),
