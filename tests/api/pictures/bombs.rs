@@ -50,7 +50,7 @@ fn most(desk: &Desk) -> u64 {
 }
 
 newsroom_tests! {
-    async fn twenty_bombs_at_once_do_not_fill_the_memory(desk, RATE_LIMITS = "off") {
+    async fn twenty_bombs_at_once_do_not_fill_the_memory(desk, AVIF = "on", RATE_LIMITS = "off") {
         let story = desk.story_with(&desk.upload("image/jpeg", photo(600, 400, 50)).await, "Bom").await;
         // What decodes to as much as may be, some of it see-through, some in sixteen bits; what claims more; a real one.
         let mut files: Vec<Vec<u8>> = Vec::new();
