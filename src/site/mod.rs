@@ -193,8 +193,8 @@ fn note_settings(tx: &mut Tx<'_>, settings_hash: &str) -> Result<()> {
     Ok(())
 }
 
-/// Tells followers that every answer is out of date: each carries this key.
-pub fn announce(tx: &mut Tx<'_>) {
+/// Every delivery answer carries this key.
+fn announce(tx: &mut Tx<'_>) {
     changes::record(tx, "site.updated", "site", None, vec!["site".into()]);
 }
 

@@ -30,6 +30,8 @@ const SCREENS = [
 ];
 // Pictures come late on purpose: what would jump, jumps.
 const LATE_MS = 300;
+// The first start draws pictures; a build without optimisation takes minutes for it.
+const START_MS = 600_000;
 const OFFERED_MS = 300_000;
 
 let failures = 0;
@@ -58,20 +60,23 @@ async function start(home, avif) {
   const { PATH, HOME, LANG } = process.env;
   const demo = spawn(resolve(binary), ["demo"], { cwd: home, env: { PATH, HOME, LANG, BIND: address, RATE_LIMITS: "off", AVIF: avif }, stdio: "ignore" });
   const ended = new Promise((done) => demo.once("exit", done));
-  const deadline = Date.now() + 180_000;
+  const stop = async () => {
+    demo.kill("SIGTERM");
+    await ended;
+  };
+  const deadline = Date.now() + START_MS;
   for (;;) {
     try {
       if ((await fetch(`http://${address}/health/ready`)).ok) break;
     } catch {
       // Not yet.
     }
-    if (demo.exitCode !== null || Date.now() > deadline) throw new Error("the demo did not start");
+    if (demo.exitCode !== null || Date.now() > deadline) {
+      await stop();
+      throw new Error("the demo did not start");
+    }
     await sleep(200);
   }
-  const stop = async () => {
-    demo.kill("SIGTERM");
-    await ended;
-  };
   return { api: `http://${address}`, stop };
 }
 
@@ -86,19 +91,10 @@ const candidates = (srcset) => srcset.split(", ").map((one) => {
   return { url, width: Number.parseInt(width, 10) };
 });
 
-/**
- * What Chromium takes for a place: the smallest file that has a pixel for each of the screen's; on dense screens the next
- * smaller one when that is nearer (by the geometric mean); the largest when none is enough.
- */
+/** What is due in a place: the smallest file that has a pixel for each of the screen's, or the largest there is. */
 function due(files, place, density) {
-  const sorted = files.map((file) => ({ ...file, density: file.width / place })).sort((a, b) => a.width - b.width);
-  for (let i = 0; i + 1 < sorted.length; i++) {
-    const [one, next] = [sorted[i], sorted[i + 1]];
-    if (next.density < density) continue;
-    if ((density <= 1 && density > one.density) || density >= Math.sqrt(one.density * next.density)) return next;
-    return one;
-  }
-  return sorted.at(-1);
+  const sorted = [...files].sort((a, b) => a.width - b.width);
+  return sorted.find((file) => file.width >= place * density) ?? sorted.at(-1);
 }
 
 /** What the page says of each of its pictures, as the browser shows them. */
@@ -135,7 +131,14 @@ async function open(browser, api, slug, screen, type) {
   await tab.addInitScript(() => {
     window.moved = [];
     new PerformanceObserver((list) => {
-      for (const entry of list.getEntries()) window.moved.push(entry.value);
+      for (const entry of list.getEntries()) {
+        const rect = (box) => [box.x, box.y, box.width, box.height].map(Math.round).join(" ");
+        const who = entry.sources.map(({ node, previousRect, currentRect }) => {
+          const name = node?.nodeType === 1 ? node.outerHTML.slice(0, 60) : node?.textContent?.slice(0, 40);
+          return `${name}: ${rect(previousRect)} to ${rect(currentRect)}`;
+        });
+        window.moved.push({ value: entry.value, who });
+      }
     }).observe({ type: "layout-shift", buffered: true });
   });
   const answers = new Map();
@@ -157,7 +160,9 @@ async function open(browser, api, slug, screen, type) {
   }
   await tab.waitForFunction(() => [...document.images].every((img) => img.complete && img.naturalWidth > 0), null, { timeout: 60_000 });
   await tab.evaluate(() => scrollTo(0, 0));
-  await sleep(300);
+  await sleep(500);
+  // Before the screenshots: one of a whole page makes the window as long as the page.
+  const shifts = await tab.evaluate(() => window.moved);
   const after = await tab.evaluate(look);
   await tab.screenshot({ path: join(shots, `${screen.name}-${type.split("/")[1]}.png`) });
   await tab.screenshot({ path: join(shots, `${screen.name}-${type.split("/")[1]}-whole.png`), fullPage: true });
@@ -174,10 +179,7 @@ async function open(browser, api, slug, screen, type) {
     expect(picture.currentSrc === wanted.url, `${name}: ${wanted.url} was due, ${picture.currentSrc} was chosen`);
     const [status, mediaType] = answers.get(picture.currentSrc) ?? [];
     expect(status === 200 && mediaType === type, `${name}: ${picture.currentSrc} came as ${status} ${mediaType}`);
-    // The screen is filled to its last pixel but where no larger file is offered; nothing is twice as large as needed.
     const needed = place * screen.density;
-    const largest = Math.max(...candidates(best.srcset).map((file) => file.width));
-    expect(wanted.width >= Math.min(needed * 0.7, largest), `${name}: ${wanted.width} pixels for ${needed}`);
     expect(wanted.width <= needed * 2 || wanted.width <= 320, `${name}: ${wanted.width} pixels for ${needed}`);
     expect(before[number].box[1] > 0, `${name}: no space was reserved`);
     const [was, is] = [before[number].box, picture.box];
@@ -185,13 +187,14 @@ async function open(browser, api, slug, screen, type) {
     expect(/^\d+(\.\d+)?% \d+(\.\d+)?%$/.test(picture.position), `${name}: no focal point`);
     chosen.push(`${wanted.width}w for ${Math.round(place)} × ${screen.density}`);
   });
-  const moved = (await tab.evaluate(() => window.moved)).reduce((sum, value) => sum + value, 0);
-  expect(moved === 0, `${at}: things moved by ${moved}`);
+  const moved = shifts.reduce((sum, { value }) => sum + value, 0);
+  expect(moved === 0, `${at}: things moved by ${moved}: ${JSON.stringify(shifts, null, 1)}`);
   console.log(`${at}: ${[...new Set(chosen)].join(", ")}; layout shift ${moved}`);
   await context.close();
 }
 
-const home = mkdtempSync(join(tmpdir(), "newsdesk-pictures-"));
+// A folder with a demo in it saves the drawing.
+const home = process.env.DEMO_FOLDER ?? mkdtempSync(join(tmpdir(), "newsdesk-pictures-"));
 const browserPath = process.env.CHROMIUM ?? ["/usr/bin/chromium", "/usr/bin/chromium-browser"].find(existsSync);
 if (!browserPath) throw new Error("Chromium is not installed (Debian: apt-get install chromium)");
 const browser = await chromium.launch({ executablePath: browserPath, args: ["--no-sandbox"] });
@@ -219,7 +222,7 @@ try {
   await lookAtAll("on", "image/avif");
 } finally {
   await browser.close();
-  rmSync(home, { recursive: true, force: true });
+  if (!process.env.DEMO_FOLDER) rmSync(home, { recursive: true, force: true });
 }
 console.log(`${failures === 0 ? "ok" : "FAILED"}: ${checks} checks, ${failures} failed; screenshots in ${shots}`);
 process.exit(failures === 0 ? 0 : 1);

@@ -271,6 +271,7 @@ async fn render_all(
 ) -> Result<Result<Vec<Bytes>, Rejected>> {
     let bytes = app.media.get(&original.file_key, None).await?;
     let bytes = bytes.ok_or_else(missing)?.bytes;
+    let promised = original.clone();
     let work = move || {
         // Held until the work is done, also when nobody waits any more.
         let _held = turn;
@@ -282,15 +283,29 @@ async fn render_all(
                 format: spec.format,
             })
             .collect();
-        let rendered = render(&bytes, &wanted, &Limits::default());
-        rendered.map(|files| {
-            files
-                .into_iter()
-                .map(|file: Rendered| Bytes::from(file.bytes))
-                .collect()
-        })
+        let rendered = render(&bytes, &wanted, &Limits::default())?;
+        let checked = specs
+            .iter()
+            .zip(rendered)
+            .map(|(spec, file)| as_promised(&promised, spec, file));
+        checked.collect()
     };
     tokio::task::spawn_blocking(work).await.map_err(Problem::internal)
+}
+
+/// Answers have told the file's size and type before there was one.
+fn as_promised(original: &Original, spec: &Spec, file: Rendered) -> Result<Bytes, Rejected> {
+    let size = original.source().size(spec);
+    if size == Some((file.width, file.height)) && file.media_type == spec.format.media_type() {
+        return Ok(Bytes::from(file.bytes));
+    }
+    Err(Rejected {
+        code: "internal_error",
+        detail: format!(
+            "{spec} came out as {} of {} × {}",
+            file.media_type, file.width, file.height
+        ),
+    })
 }
 
 /// Puts files into the store: first their rows, then the files, then that they are there. What cannot be kept is made

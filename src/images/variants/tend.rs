@@ -12,11 +12,11 @@ use diesel::prelude::*;
 
 use super::store::{self, EVICTING, MAKING, READY};
 use crate::app::State;
+use crate::changes;
 use crate::db::{Conn, Tx};
 use crate::error::{Problem, Result};
 use crate::images::process::{Limits, process_bytes};
 use crate::schema::{image_files, image_plans, image_variants, images};
-use crate::site;
 use crate::types::Time;
 
 /// How often the budget is looked at when nothing was made.
@@ -93,6 +93,7 @@ pub async fn run(app: State) {
             write_uses(&app).await?;
             evict(&app, seldom).await?;
             if seldom {
+                forget_plans(&app).await?;
                 plan_old(&app).await?;
             }
             Ok::<_, Problem>(())
@@ -269,12 +270,36 @@ async fn plan_old(app: &State) -> Result<()> {
         tracing::info!(images = planned, "images are offered in all sizes now");
         app.db
             .write(|tx| {
-                site::announce(tx);
+                // One line for all of them. `articles` is what remembered image files hold by.
+                let keys = ["site", "articles", "names"].map(str::to_owned).to_vec();
+                changes::record(tx, "site.updated", "site", None, keys);
                 Ok(())
             })
             .await?;
     }
     Ok(())
+}
+
+/// What was known of originals that are gone.
+async fn forget_plans(app: &State) -> Result<()> {
+    let gone = || {
+        let there = image_files::table.filter(image_files::file_key.eq(image_plans::file_key));
+        image_plans::table.filter(not(exists(there)))
+    };
+    let keys: Vec<String> = app
+        .db
+        .read(move |conn| Ok(gone().select(image_plans::file_key).limit(PIECE).load(conn)?))
+        .await?;
+    // An idle instance must not write.
+    if keys.is_empty() {
+        return Ok(());
+    }
+    app.db
+        .write(move |tx| {
+            diesel::delete(image_plans::table.filter(image_plans::file_key.eq_any(&keys))).execute(tx.conn)?;
+            Ok(())
+        })
+        .await
 }
 
 fn unplanned(conn: &mut Conn) -> Result<Vec<(String, String)>> {

@@ -17,7 +17,7 @@ fn on_disk(desk: &Desk, part: &str) -> i64 {
 }
 
 newsroom_tests! {
-    async fn what_was_not_used_for_longest_makes_room(desk, AVIF = "off", VARIANTS_MIB = "1") {
+    async fn what_was_not_used_for_longest_makes_room(desk, VARIANTS_MIB = "1") {
         let image = desk.upload("image/jpeg", photo(1600, 1200, 20)).await;
         let stem = desk.path(&image.text("/url")).replace(".jpg", "");
         let wanted = |name: &str| format!("{stem}-{name}");
@@ -39,7 +39,7 @@ newsroom_tests! {
         assert!(again.bytes == first.bytes, "the same address makes the same picture again");
     }
 
-    async fn a_crash_in_the_middle_of_anything_leaves_nothing_behind(desk, AVIF = "off") {
+    async fn a_crash_in_the_middle_of_anything_leaves_nothing_behind(desk) {
         let image = desk.upload("image/jpeg", photo(800, 600, 21)).await;
         let stem = desk.path(&image.text("/url")).replace(".jpg", "");
         for name in ["w320.jpg", "w480.jpg", "w640.jpg"] {

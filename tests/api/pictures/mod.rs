@@ -17,7 +17,8 @@ pub fn photo(width: u32, height: u32, seed: u32) -> Vec<u8> {
         state ^= state << 13;
         state ^= state >> 17;
         state ^= state << 5;
-        image::Rgb([(x / 4) as u8, (y / 4) as u8, (state >> 24) as u8 / 2])
+        let noise = (state >> 26) as u8;
+        image::Rgb([(x / 16) as u8 / 2 + noise, (y / 16) as u8 / 2 + noise, 60 + noise])
     });
     written(&picture.into(), image::ImageFormat::Jpeg)
 }

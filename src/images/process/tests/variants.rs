@@ -81,9 +81,7 @@ fn a_cut_keeps_the_focal_point_in_view() {
 
 #[test]
 fn what_can_be_seen_through_stays_lossless() {
-    let image = RgbaImage::from_fn(90, 60, |x, y| {
-        Rgba([x as u8, y as u8, 77, if x < 45 { 255 } else { 90 }])
-    });
+    let image = RgbaImage::from_fn(90, 60, |x, y| Rgba([x as u8, y as u8, 77, if x < 45 { 255 } else { 90 }]));
     let upload = encode(&image.clone().into(), ImageFormat::Png);
     assert!(take(&upload).unwrap().has_alpha);
     assert_eq!(
@@ -105,10 +103,7 @@ fn an_animation_keeps_moving() {
     for upload in [gif(3, 40), containers::apng(3), containers::moving_webp(3)] {
         let one = made(&stored(&upload), 20, VariantFormat::WebP);
         let decoder = WebPDecoder::new(Cursor::new(&one.bytes)).unwrap();
-        assert!(
-            decoder.has_animation() || !upload.starts_with(b"GIF"),
-            "libwebp merges equal frames"
-        );
+        assert!(decoder.has_animation() || !upload.starts_with(b"GIF"), "libwebp merges equal frames");
         if upload.starts_with(b"GIF") {
             let frames = decoder.into_frames().collect_frames().unwrap();
             assert_eq!(frames.len(), 3);
