@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use super::stem;
 use crate::db::{Conn, Tx, Value, insert_once};
 use crate::error::Result;
-use crate::schema::{image_files, image_plans, images, media_moves};
+use crate::schema::{image_files, images, media_moves};
 use crate::types::{Id, Time};
 
 /// The extensions of originals.
@@ -95,9 +95,6 @@ pub fn forget(tx: &mut Tx<'_>, keys: &[String]) -> Result<()> {
         .filter(image_files::file_key.eq_any(keys))
         .filter(image_files::retired_ms.is_not_null());
     diesel::delete(gone).execute(tx.conn)?;
-    let known = image_files::table.filter(image_files::file_key.eq(image_plans::file_key));
-    let plans = image_plans::table.filter(image_plans::file_key.eq_any(keys));
-    diesel::delete(plans.filter(diesel::dsl::not(diesel::dsl::exists(known)))).execute(tx.conn)?;
     Ok(())
 }
 

@@ -50,6 +50,7 @@ async fn remove_retired(app: &App, now: Time) -> Result<()> {
             return Ok(());
         }
         delete_all(&app.media, &keys).await?;
+        keys.iter().for_each(|key| app.hot.forget(key));
         tracing::info!(files = keys.len(), "files of deleted and replaced images were removed");
         app.db.write(move |tx| ledger::forget(tx, &keys)).await?;
     }
