@@ -2,8 +2,17 @@
 //!
 //! `cargo bench -p newsdesk-pictures-bench` (or `cargo bench --bench pictures`). See ../README.md.
 
-#![allow(dead_code, reason = "the picture room is included whole, and not all of it is measured")]
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a bench may stop")]
+#![allow(
+    dead_code,
+    reason = "the picture room is included whole, and not all of it is measured"
+)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a bench may stop"
+)]
 
 #[path = "../../src/demo"]
 mod demo {
@@ -28,7 +37,10 @@ const WIDTH: u32 = 1280;
 const GOALS: [(&str, f64); 3] = [("webp", 1.0), ("jpeg", 1.0), ("avif", 1.5)];
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| argument != "--bench")
+        .collect();
     if let Some(("--side", format, out, files)) = side(&arguments) {
         return measure(format, Path::new(out), files);
     }
@@ -41,7 +53,9 @@ fn main() {
         here.join("node_modules/sharp").exists(),
         "sharp is missing: run `npm ci` in benches/pictures"
     );
-    println!("| JPEG to {WIDTH} | CPU ms | sharp ms | Ratio | Goal | SSIM | sharp SSIM | KB | sharp KB | Peak MiB | sharp MiB |");
+    println!(
+        "| JPEG to {WIDTH} | CPU ms | sharp ms | Ratio | Goal | SSIM | sharp SSIM | KB | sharp KB | Peak MiB | sharp MiB |"
+    );
     println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
     for (format, goal) in GOALS {
         if !only.is_empty() && !only.iter().any(|name| *name == format) {
@@ -78,7 +92,10 @@ struct Measured {
 
 fn ours() -> Command {
     let mut command = Command::new("taskset");
-    command.args(["-c", "0"]).arg(std::env::current_exe().unwrap()).arg("--side");
+    command
+        .args(["-c", "0"])
+        .arg(std::env::current_exe().unwrap())
+        .arg("--side");
     command
 }
 
@@ -92,7 +109,13 @@ fn sharp(here: &Path) -> Command {
 /// Runs one side; it answers with a line for each picture (CPU ms, bytes) and one with its peak (KiB).
 fn run(mut command: Command, format: &str, out: &Path, files: &[PathBuf]) -> Measured {
     std::fs::create_dir_all(out).unwrap();
-    let output = command.arg(format).arg(out).args(files).stderr(Stdio::inherit()).output().unwrap();
+    let output = command
+        .arg(format)
+        .arg(out)
+        .args(files)
+        .stderr(Stdio::inherit())
+        .output()
+        .unwrap();
     assert!(output.status.success(), "one side failed");
     let text = String::from_utf8(output.stdout).unwrap();
     let numbers: Vec<Vec<f64>> = text
@@ -129,8 +152,12 @@ fn measure(format: &str, out: &Path, files: &[String]) {
         let made = render(&original, &wanted, &limits).unwrap();
         let cpu = cpu_ms() - before;
         println!("{cpu} {}", made[0].bytes.len());
-        std::fs::write(out.join(Path::new(file).file_name().unwrap()).with_extension(format.extension()), &made[0].bytes)
-            .unwrap();
+        std::fs::write(
+            out.join(Path::new(file).file_name().unwrap())
+                .with_extension(format.extension()),
+            &made[0].bytes,
+        )
+        .unwrap();
     }
     println!("{}", getrusage(UsageWho::RUSAGE_SELF).unwrap().max_rss());
 }

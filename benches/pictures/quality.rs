@@ -44,11 +44,22 @@ fn luma([red, green, blue]: [f32; 3]) -> f32 {
 
 fn smaller(file: &Path, width: u32, height: u32) -> Vec<f32> {
     let image = image::open(file).unwrap().into_rgb8();
-    let pixels: Vec<u8> = image.pixels().flat_map(|pixel| luma(pixel.0.map(f32::from)).to_ne_bytes()).collect();
+    let pixels: Vec<u8> = image
+        .pixels()
+        .flat_map(|pixel| luma(pixel.0.map(f32::from)).to_ne_bytes())
+        .collect();
     let source = ImageRef::new(image.width(), image.height(), &pixels, PixelType::F32).unwrap();
     let mut target = Image::new(width, height, PixelType::F32);
-    Resizer::new().resize(&source, &mut target, &ResizeOptions::new()).unwrap();
-    target.buffer().as_chunks().0.iter().map(|bytes| f32::from_ne_bytes(*bytes)).collect()
+    Resizer::new()
+        .resize(&source, &mut target, &ResizeOptions::new())
+        .unwrap();
+    target
+        .buffer()
+        .as_chunks()
+        .0
+        .iter()
+        .map(|bytes| f32::from_ne_bytes(*bytes))
+        .collect()
 }
 
 fn ssim(a: &[f32], b: &[f32], width: usize) -> f64 {
@@ -77,7 +88,10 @@ fn blurred(values: &[f32], width: usize) -> Vec<f32> {
     let height = values.len() / width;
     let mut rows = Vec::with_capacity(inner * height);
     for row in values.chunks_exact(width) {
-        rows.extend(row.windows(11).map(|part| part.iter().zip(&weights).map(|(v, w)| v * w).sum::<f32>() / total));
+        rows.extend(
+            row.windows(11)
+                .map(|part| part.iter().zip(&weights).map(|(v, w)| v * w).sum::<f32>() / total),
+        );
     }
     let mut out = vec![0.0; inner * (height - 10)];
     for (y, row) in out.chunks_exact_mut(inner).enumerate() {

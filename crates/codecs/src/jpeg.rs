@@ -38,12 +38,6 @@ impl ImageBuffer for Rows<'_> {
     }
 }
 
-fn encoder(out: &mut Vec<u8>, quality: u8) -> Encoder<&mut Vec<u8>> {
-    let mut encoder = Encoder::new(out, quality);
-    encoder.set_optimized_huffman_tables(true);
-    encoder
-}
-
 /// Encodes planes as they are, chroma at half the size.
 ///
 /// # Errors
@@ -54,9 +48,13 @@ pub fn jpeg_planes(planes: Planes<'_>, quality: u8) -> Result<Vec<u8>, Failed> {
     let side = |side: usize| u16::try_from(side).map_err(|_| Failed);
     let (width, height) = (side(planes.width)?, side(planes.height)?);
     let mut out = Vec::new();
-    let mut encoder = encoder(&mut out, quality);
+    // With the standard tables: with tables of its own this encoder writes a scan for each channel, which some decoders
+    // get wrong.
+    let mut encoder = Encoder::new(&mut out, quality);
     encoder.set_sampling_factor(SamplingFactor::F_2_2);
-    encoder.encode_image(Rows { planes, width, height }).map_err(|_| Failed)?;
+    encoder
+        .encode_image(Rows { planes, width, height })
+        .map_err(|_| Failed)?;
     Ok(out)
 }
 
@@ -68,7 +66,7 @@ pub fn jpeg_planes(planes: Planes<'_>, quality: u8) -> Result<Vec<u8>, Failed> {
 pub fn jpeg_grey(pixels: &[u8], (width, height): (usize, usize), quality: u8) -> Result<Vec<u8>, Failed> {
     let side = |side: usize| u16::try_from(side).map_err(|_| Failed);
     let mut out = Vec::new();
-    encoder(&mut out, quality)
+    Encoder::new(&mut out, quality)
         .encode(pixels, side(width)?, side(height)?, ColorType::Luma)
         .map_err(|_| Failed)?;
     Ok(out)

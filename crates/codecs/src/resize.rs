@@ -1,7 +1,8 @@
 //! Making smaller, by Lanczos' filter with three lobes: the sharpest of the usual ones, and what sharp uses.
 
 use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::pixels::{InnerPixel, U8, U8x3, U8x4};
+use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 
 use crate::Failed;
 
@@ -41,14 +42,24 @@ pub fn resize(
     window: Window,
     to: (usize, usize),
 ) -> Result<Vec<u8>, Failed> {
-    let kind = match channels {
-        Channels::Grey => PixelType::U8,
-        Channels::Rgb => PixelType::U8x3,
-        Channels::Rgba => PixelType::U8x4,
-    };
+    // By name, since the untyped way would bring the code for every kind of pixel there is.
+    match channels {
+        Channels::Grey => typed::<U8>(source, size, window, to),
+        Channels::Rgb => typed::<U8x3>(source, size, window, to),
+        Channels::Rgba => typed::<U8x4>(source, size, window, to),
+    }
+}
+
+fn typed<P: PixelTrait + InnerPixel>(
+    source: &[u8],
+    size: (usize, usize),
+    window: Window,
+    to: (usize, usize),
+) -> Result<Vec<u8>, Failed> {
     let side = |side: usize| u32::try_from(side).map_err(|_| Failed);
-    let source = ImageRef::new(side(size.0)?, side(size.1)?, source, kind).map_err(|_| Failed)?;
-    let mut target = Image::new(side(to.0)?, side(to.1)?, kind);
+    let source = ImageRef::new(side(size.0)?, side(size.1)?, source, P::pixel_type()).map_err(|_| Failed)?;
+    let source = source.typed_image::<P>().ok_or(Failed)?;
+    let mut target = Image::new(side(to.0)?, side(to.1)?, P::pixel_type());
     let (left, top) = (window.left.max(0.0), window.top.max(0.0));
     let options = ResizeOptions::new()
         .crop(
@@ -58,6 +69,9 @@ pub fn resize(
             window.height.min(size.1 as f64 - top),
         )
         .resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3));
-    Resizer::new().resize(&source, &mut target, &options).map_err(|_| Failed)?;
+    let mut view = target.typed_image_mut::<P>().ok_or(Failed)?;
+    Resizer::new()
+        .resize_typed(&source, &mut view, &options)
+        .map_err(|_| Failed)?;
     Ok(target.into_vec())
 }

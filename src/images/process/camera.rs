@@ -176,10 +176,7 @@ impl Entry<'_> {
 
     fn rational(&self) -> Option<(u32, u32)> {
         let mut reader = Reader::new(self.value);
-        let value = (
-            self.block.u32(&mut reader).ok()?,
-            self.block.u32(&mut reader).ok()?,
-        );
+        let value = (self.block.u32(&mut reader).ok()?, self.block.u32(&mut reader).ok()?);
         (self.kind == 5 && value.0 > 0 && value.1 > 0).then_some(value)
     }
 }
@@ -295,6 +292,9 @@ mod tests {
         }
         assert_eq!(CameraFacts::read(b""), None);
         assert_eq!(moment("0000:00:00 00:00:00", None), None);
-        assert_eq!(moment("2026:03:14 18:05:09", Some("odd")).as_deref(), Some("2026-03-14T18:05:09"));
+        assert_eq!(
+            moment("2026:03:14 18:05:09", Some("odd")).as_deref(),
+            Some("2026-03-14T18:05:09")
+        );
     }
 }

@@ -134,7 +134,9 @@ fn interleaved(planes: &[Plane; 3], pixel: impl Fn(u8, u8, u8) -> [u8; 3]) -> Pl
     for y in 0..height {
         let row_of = |plane: &Plane| -> Vec<u8> {
             let row = plane.row(y * plane.height / height);
-            (0..width).map(|x| row.get(x * plane.width / width).copied().unwrap_or(128)).collect()
+            (0..width)
+                .map(|x| row.get(x * plane.width / width).copied().unwrap_or(128))
+                .collect()
         };
         let (second, third) = (row_of(second), row_of(third));
         for ((first, second), third) in first.row(y).iter().zip(second).zip(third) {

@@ -119,8 +119,12 @@ impl Animation {
 
     /// Adds a frame that is shown for so many milliseconds.
     pub(super) fn add(&mut self, frame: &Raster, shown_ms: u32) -> Result<(), Rejected> {
-        let Raster::Rgba(plane) = frame else { return Err(failed()) };
-        self.encoder.add_frame_rgba(&plane.data, self.at).map_err(|_| failed())?;
+        let Raster::Rgba(plane) = frame else {
+            return Err(failed());
+        };
+        self.encoder
+            .add_frame_rgba(&plane.data, self.at)
+            .map_err(|_| failed())?;
         let shown = i32::try_from(shown_ms).map_err(|_| failed())?;
         self.at = self.at.checked_add(shown).ok_or_else(failed)?;
         Ok(())

@@ -3,8 +3,8 @@
 //! A photograph stays in the planes that JPEG stores it in (a luma plane and two smaller chroma planes, full range,
 //! BT.601), because WebP, AVIF and JPEG all take planes: a third of the work of RGB, and none of the rounding.
 
-pub(super) use newsdesk_codecs::Window;
 use newsdesk_codecs::Channels;
+pub(super) use newsdesk_codecs::Window;
 
 use super::Rejected;
 
@@ -226,7 +226,11 @@ fn nearest(chroma: &Plane, y: usize, luma: &Plane, out: &mut [u8]) {
 
 fn between(chroma: &Plane, y: usize, out: &mut [u8]) {
     let near = chroma.row(y / 2);
-    let far = chroma.row(if y % 2 == 0 { (y / 2).saturating_sub(1) } else { y / 2 + 1 });
+    let far = chroma.row(if y % 2 == 0 {
+        (y / 2).saturating_sub(1)
+    } else {
+        y / 2 + 1
+    });
     let mixed: Vec<u16> = near
         .iter()
         .zip(far)
@@ -234,7 +238,11 @@ fn between(chroma: &Plane, y: usize, out: &mut [u8]) {
         .collect();
     for (x, value) in out.iter_mut().enumerate() {
         let at = x / 2;
-        let other = if x % 2 == 0 { at.saturating_sub(1) } else { (at + 1).min(mixed.len() - 1) };
+        let other = if x % 2 == 0 {
+            at.saturating_sub(1)
+        } else {
+            (at + 1).min(mixed.len() - 1)
+        };
         let (near, far) = (
             mixed.get(at).copied().unwrap_or_default(),
             mixed.get(other).copied().unwrap_or_default(),
@@ -275,4 +283,39 @@ fn rgb_to_ycc(rgb: &Plane) -> Box<[Plane; 3]> {
         }
     }
     Box::new([luma, blue, red])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_colour_goes_through_planes_and_back() {
+        let colour = [190, 176, 192];
+        let clear = Raster::Rgba(Plane {
+            width: 5,
+            height: 3,
+            data: [80, 30, 77, 90].repeat(15),
+        });
+        let rgb = clear.into_rgb();
+        assert_eq!(rgb.data, [193, 176, 192].repeat(15));
+        let rgb = Plane {
+            data: colour.repeat(15),
+            ..rgb
+        };
+        let planes = Raster::Rgb(rgb).into_ycc();
+        assert_eq!((planes[1].width, planes[1].height), (3, 2));
+        assert_eq!(planes[0].data, [182; 15]);
+        assert!(
+            planes[1].data.iter().all(|blue| blue.abs_diff(133) < 2),
+            "{:?}",
+            planes[1].data
+        );
+        let back = Raster::Ycc(planes).into_rgb();
+        assert!(
+            back.data.iter().zip(colour.repeat(15)).all(|(a, b)| a.abs_diff(b) < 3),
+            "{:?}",
+            back.data
+        );
+    }
 }

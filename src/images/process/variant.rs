@@ -145,8 +145,8 @@ fn window(source_w: f64, source_h: f64, cut: Option<&Cut>) -> Option<Window> {
 /// the limits allow, `unsupported_media_type` for an original no variants are made of, `internal_error` when an
 /// encoder fails, or for a size that [`size_of`] refuses.
 pub fn render(original: &[u8], wanted: &[Wanted], limits: &Limits) -> Result<Vec<Rendered>, Rejected> {
-    let kind =
-        Kind::of(original).ok_or_else(|| Rejected::unsupported("The original is no image that variants are made of."))?;
+    let kind = Kind::of(original)
+        .ok_or_else(|| Rejected::unsupported("The original is no image that variants are made of."))?;
     // As for uploads: a decoder that panics must not take its thread with it.
     catch_unwind(AssertUnwindSafe(|| all(kind, original, wanted, limits)))
         .unwrap_or_else(|_| Err(Rejected::broken("The image cannot be decoded.")))
@@ -154,7 +154,10 @@ pub fn render(original: &[u8], wanted: &[Wanted], limits: &Limits) -> Result<Vec
 
 fn all(kind: Kind, original: &[u8], wanted: &[Wanted], limits: &Limits) -> Result<Vec<Rendered>, Rejected> {
     if moving::moves(kind, original) {
-        return wanted.iter().map(|wanted| moving::render(kind, original, *wanted, limits)).collect();
+        return wanted
+            .iter()
+            .map(|wanted| moving::render(kind, original, *wanted, limits))
+            .collect();
     }
     let (source_w, source_h) = decode::size(kind, original, limits)?;
     let places = wanted
@@ -178,8 +181,8 @@ fn all(kind: Kind, original: &[u8], wanted: &[Wanted], limits: &Limits) -> Resul
 ///
 /// As [`render`], for an original whose header is no good.
 pub fn render_memory(original: &[u8], wanted: &[Wanted], limits: &Limits) -> Result<u64, Rejected> {
-    let kind =
-        Kind::of(original).ok_or_else(|| Rejected::unsupported("The original is no image that variants are made of."))?;
+    let kind = Kind::of(original)
+        .ok_or_else(|| Rejected::unsupported("The original is no image that variants are made of."))?;
     let (source_w, source_h) = decode::size(kind, original, limits)?;
     let places = wanted
         .iter()
@@ -223,7 +226,10 @@ pub(super) fn shrink(places: &[Place]) -> usize {
         .iter()
         .map(|place| place.window.width / f64::from(place.width))
         .fold(f64::INFINITY, f64::min);
-    [8, 4, 2].into_iter().find(|shrink| least >= *shrink as f64).unwrap_or(1)
+    [8, 4, 2]
+        .into_iter()
+        .find(|shrink| least >= *shrink as f64)
+        .unwrap_or(1)
 }
 
 impl Decoded {
@@ -236,7 +242,9 @@ impl Decoded {
             width: place.window.width * across,
             height: place.window.height * down,
         };
-        let small = self.raster.resized(window, place.width as usize, place.height as usize)?;
+        let small = self
+            .raster
+            .resized(window, place.width as usize, place.height as usize)?;
         Ok(colour::to_srgb(small, self.profile.as_ref()))
     }
 }

@@ -100,14 +100,7 @@ fn strip_extended(header: &[u8], riff: &mut Reader<'_>, limits: &Limits) -> Resu
     body.extend_from_slice(&kept);
     Ok(Stripped {
         camera,
-        ..stripped(
-            body,
-            width,
-            height,
-            orientation,
-            animated,
-            icc.unwrap_or_default(),
-        )
+        ..stripped(body, width, height, orientation, animated, icc.unwrap_or_default())
     })
 }
 

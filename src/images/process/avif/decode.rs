@@ -96,7 +96,9 @@ fn frame(data: &[u8], extents: &[Range<usize>], size: (u32, u32)) -> Result<Pict
     }
     let picture = picture.map_err(|_| damaged())?;
     if (picture.width(), picture.height()) != size {
-        return Err(Rejected::broken("The AVIF picture has another size than its header says."));
+        return Err(Rejected::broken(
+            "The AVIF picture has another size than its header says.",
+        ));
     }
     Ok(picture)
 }
@@ -167,10 +169,18 @@ fn colours(picture: &Picture) -> Result<Vec<u8>, Rejected> {
         1 => (0.2126, 0.0722),
         9 | 10 => (0.2627, 0.0593),
         0 | 2 | 5 | 6 => (0.299, 0.114),
-        _ => return Err(Rejected::unsupported("The colours of this AVIF are of a kind that is not taken.")),
+        _ => {
+            return Err(Rejected::unsupported(
+                "The colours of this AVIF are of a kind that is not taken.",
+            ));
+        }
     };
     let green_share = 1.0 - red_share - blue_share;
-    let (luma_low, luma_span, chroma_span) = if full { (0.0, 1.0, 1.0) } else { (16.0 / 255.0, 219.0 / 255.0, 224.0 / 255.0) };
+    let (luma_low, luma_span, chroma_span) = if full {
+        (0.0, 1.0, 1.0)
+    } else {
+        (16.0 / 255.0, 219.0 / 255.0, 224.0 / 255.0)
+    };
     let mut out = Vec::with_capacity(width * height * 3);
     for y in 0..height {
         for x in 0..width {

@@ -114,7 +114,11 @@ impl<'a> Bits<'a> {
     /// At least 48 bits, of which those behind the end are zeros.
     #[inline]
     fn refill(&mut self) {
-        if let Some(next) = self.data.get(self.at..self.at + 8).and_then(|next| next.try_into().ok()) {
+        if let Some(next) = self
+            .data
+            .get(self.at..self.at + 8)
+            .and_then(|next| next.try_into().ok())
+        {
             let next = u64::from_be_bytes(next);
             // No byte of 255 among the eight, so nothing is stuffed and there is no marker.
             let zeros = !next;
@@ -200,7 +204,8 @@ impl<'a> Bits<'a> {
         for length in LOOK + 1..=16 {
             if next < codes.above.get(length as usize).copied().unwrap_or_default() {
                 self.skip(length);
-                let place = (next >> (16 - length)) as i32 + codes.offset.get(length as usize).copied().unwrap_or_default();
+                let place =
+                    (next >> (16 - length)) as i32 + codes.offset.get(length as usize).copied().unwrap_or_default();
                 let symbol = usize::try_from(place).ok().and_then(|place| codes.symbols.get(place));
                 return symbol.copied().ok_or_else(damaged);
             }

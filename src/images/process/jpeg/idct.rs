@@ -15,7 +15,7 @@ pub(super) const ZIGZAG: [u8; 64] = [
 /// A quantisation table made ready for one output size.
 pub(super) struct Scale {
     /// Pixels of a side of the block that comes out: 8, 4, 2 or 1.
-    pub(super) side: usize,
+    side: usize,
     /// By place in the file: what to multiply with (0 beyond what is used), and where to put it.
     steps: [(f32, u8); 64],
     /// Places in the file beyond this one are not used.
@@ -26,7 +26,13 @@ impl Scale {
     pub(super) fn new(quantisation: &[u16; 64], side: usize) -> Self {
         let mut steps = [(0.0, 0); 64];
         let mut used = 0;
-        for (place, ((step, at), quantum)) in steps.iter_mut().zip(ZIGZAG).zip(quantisation).map(|((s, z), q)| ((s, z), q)).enumerate() {
+        for (place, ((step, at), quantum)) in steps
+            .iter_mut()
+            .zip(ZIGZAG)
+            .zip(quantisation)
+            .map(|((s, z), q)| ((s, z), q))
+            .enumerate()
+        {
             let (across, down) = (usize::from(at % 8), usize::from(at / 8));
             if across < side && down < side {
                 *step = (
@@ -175,8 +181,15 @@ mod tests {
     /// By the definition, which nothing can be wrong with but its speed.
     fn slowly(block: &[i16; 64], side: usize) -> Vec<u8> {
         let mut out = Vec::new();
-        let factor = |u: usize| if u == 0 { (1.0 / side as f64).sqrt() } else { (2.0 / side as f64).sqrt() };
-        let wave = |x: usize, u: usize| ((2 * x + 1) as f64 * u as f64 * std::f64::consts::PI / (2 * side) as f64).cos();
+        let factor = |u: usize| {
+            if u == 0 {
+                (1.0 / side as f64).sqrt()
+            } else {
+                (2.0 / side as f64).sqrt()
+            }
+        };
+        let wave =
+            |x: usize, u: usize| ((2 * x + 1) as f64 * u as f64 * std::f64::consts::PI / (2 * side) as f64).cos();
         for y in 0..side {
             for x in 0..side {
                 let mut sum = 0.0;
@@ -198,7 +211,9 @@ mod tests {
         for round in 0..200 {
             let mut block = [0_i16; 64];
             for (k, value) in block.iter_mut().enumerate() {
-                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                seed = seed
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
                 let most = 600 / (k as i64 + 1) + 1;
                 *value = ((seed >> 33) as i64 % (2 * most) - most) as i16;
             }

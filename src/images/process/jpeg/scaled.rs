@@ -26,7 +26,10 @@ pub(in super::super) struct Scaled {
 
 /// A channel while it is decoded.
 pub(super) struct Channel {
-    pub(super) scale: Scale,
+    /// Which quantisation table is its own. The table may stand behind the frame header, before its first scan.
+    table: usize,
+    side: usize,
+    scale: Option<Scale>,
     /// Blocks across and down, with those that only fill up the last unit.
     pub(super) across: usize,
     pub(super) down: usize,
@@ -70,19 +73,26 @@ pub(in super::super) fn decode(data: &[u8], shrink: usize, limits: &Limits) -> R
             0xc4 => huffman(body, &mut tables)?,
             0xdd => tables.restart = usize::from(Reader::new(body).u16_be()?),
             0xee => transform = body.starts_with(b"Adobe").then(|| body.get(11).copied()).flatten(),
-            0xe2 => icc.extend_from_slice(body.strip_prefix(ICC_LABEL).and_then(|b| b.get(2..)).unwrap_or_default()),
+            0xe2 => icc.extend_from_slice(
+                body.strip_prefix(ICC_LABEL)
+                    .and_then(|b| b.get(2..))
+                    .unwrap_or_default(),
+            ),
             0xc0..=0xc2 => {
                 let frame = Frame::read(marker, body)?;
                 limits.check_size(frame.width, frame.height)?;
                 // One scan of all channels becomes pixels at once; anything else is kept until the last scan.
                 let kept = frame.progressive || first_scan(reader.rest()) != frame.components.len();
                 limits.check_memory(memory(&frame, side, kept))?;
-                let channels = channels(&frame, body, &tables, side, kept)?;
+                let channels = channels(&frame, body, side, kept);
                 state = Some((frame, channels, kept));
             }
             0xda => {
                 let (frame, channels, kept) = state.as_mut().ok_or_else(damaged)?;
                 let scan = scan(body, frame, &tables)?;
+                for (index, ..) in &scan.channels {
+                    channels.get_mut(*index).ok_or_else(damaged)?.prepare(&tables)?;
+                }
                 if !*kept {
                     let mut bits = Bits::new(reader.rest());
                     at_once(frame, &scan, channels, &mut bits, tables.restart)?;
@@ -120,16 +130,11 @@ pub(in super::super) fn memory(frame: &Frame, side: usize, kept: bool) -> u64 {
 /// How many channels the next scan has.
 pub(super) fn first_scan(rest: &[u8]) -> usize {
     let at = rest.windows(2).position(|pair| pair == [0xff, 0xda]);
-    at.and_then(|at| rest.get(at + 4)).map_or(0, |count| usize::from(*count))
+    at.and_then(|at| rest.get(at + 4))
+        .map_or(0, |count| usize::from(*count))
 }
 
-fn channels(
-    frame: &Frame,
-    body: &[u8],
-    tables: &Tables,
-    side: usize,
-    kept: bool,
-) -> Result<Vec<Channel>, Rejected> {
+fn channels(frame: &Frame, body: &[u8], side: usize, kept: bool) -> Vec<Channel> {
     let (units_across, units_down) = frame.units();
     let (h_most, v_most) = frame.largest_sampling();
     let mut channels = Vec::new();
@@ -137,13 +142,14 @@ fn channels(
         let (h, v) = (u32::from(component.h), u32::from(component.v));
         let (across, down) = ((units_across * h) as usize, (units_down * v) as usize);
         let table = body.get(6 + i * 3 + 2).copied().unwrap_or_default();
-        let table = tables.quantisation.get(usize::from(table)).and_then(Option::as_ref);
         // The picture's own edge, not that of its last unit.
         let edge = |size: u32, part: u32, most: u32| {
             ((u64::from(size) * u64::from(part) * side as u64).div_ceil(u64::from(most) * 8)) as usize
         };
         channels.push(Channel {
-            scale: Scale::new(table.ok_or_else(damaged)?, side),
+            table: usize::from(table),
+            side,
+            scale: None,
             across,
             down,
             plane: Plane::new(edge(frame.width, h, h_most), edge(frame.height, v, v_most)),
@@ -151,7 +157,7 @@ fn channels(
             mean: 0,
         });
     }
-    Ok(channels)
+    channels
 }
 
 fn quantisation(body: &[u8], tables: &mut Tables) -> Result<(), Rejected> {
@@ -160,9 +166,16 @@ fn quantisation(body: &[u8], tables: &mut Tables) -> Result<(), Rejected> {
         let kind = reader.u8()?;
         let mut table = [0; 64];
         for value in &mut table {
-            *value = if kind >> 4 == 0 { u16::from(reader.u8()?) } else { reader.u16_be()? };
+            *value = if kind >> 4 == 0 {
+                u16::from(reader.u8()?)
+            } else {
+                reader.u16_be()?
+            };
         }
-        *tables.quantisation.get_mut(usize::from(kind & 15)).ok_or_else(damaged)? = Some(table);
+        *tables
+            .quantisation
+            .get_mut(usize::from(kind & 15))
+            .ok_or_else(damaged)? = Some(table);
     }
     Ok(())
 }
@@ -173,7 +186,11 @@ fn huffman(body: &[u8], tables: &mut Tables) -> Result<(), Rejected> {
         let kind = reader.u8()?;
         let counts: [u8; 16] = reader.array()?;
         let symbols = reader.take(counts.iter().map(|count| usize::from(*count)).sum())?;
-        let tables = if kind >> 4 == 0 { &mut tables.means } else { &mut tables.others };
+        let tables = if kind >> 4 == 0 {
+            &mut tables.means
+        } else {
+            &mut tables.others
+        };
         *tables.get_mut(usize::from(kind & 15)).ok_or_else(damaged)? = Some(Codes::new(counts, symbols)?);
     }
     Ok(())
@@ -207,12 +224,34 @@ fn scan<'a>(body: &[u8], frame: &Frame, tables: &'a Tables) -> Result<Scan<'a>, 
 }
 
 impl Channel {
+    fn prepare(&mut self, tables: &Tables) -> Result<(), Rejected> {
+        if self.scale.is_none() {
+            let table = tables.quantisation.get(self.table).and_then(Option::as_ref);
+            self.scale = Some(Scale::new(table.ok_or_else(damaged)?, self.side));
+        }
+        Ok(())
+    }
+
+    /// Makes pixels of a block. `end` is the place behind its last coefficient that is not zero.
+    fn show(&mut self, x: usize, y: usize, block: &[i16; 64], end: usize) {
+        let mut pixels = [0; 64];
+        if let Some(scale) = &self.scale {
+            scale.pixels(block, end, &mut pixels);
+            self.put(x, y, &pixels);
+        }
+    }
+
     /// Puts the pixels of a block where they belong; what is beyond the picture's edge is left out.
     fn put(&mut self, x: usize, y: usize, pixels: &[u8; 64]) {
-        let side = self.scale.side;
+        let side = self.side;
         let (left, top) = (x * side, y * side);
         let count = side.min(self.plane.width.saturating_sub(left));
-        let rows = self.plane.data.chunks_exact_mut(self.plane.width.max(1)).skip(top).take(side);
+        let rows = self
+            .plane
+            .data
+            .chunks_exact_mut(self.plane.width.max(1))
+            .skip(top)
+            .take(side);
         for (row, from) in rows.zip(pixels.chunks_exact(side)) {
             if let (Some(to), Some(from)) = (row.get_mut(left..left + count), from.get(..count)) {
                 to.copy_from_slice(from);
@@ -221,11 +260,9 @@ impl Channel {
     }
 
     fn finish(&mut self) {
-        let mut pixels = [0; 64];
         for (i, block) in std::mem::take(&mut self.blocks).iter().enumerate() {
             let end = block.iter().rposition(|value| *value != 0).map_or(0, |last| last + 1);
-            self.scale.pixels(block, end, &mut pixels);
-            self.put(i % self.across.max(1), i / self.across.max(1), &pixels);
+            self.show(i % self.across.max(1), i / self.across.max(1), block, end);
         }
     }
 }
@@ -244,7 +281,6 @@ fn at_once(
     // A picture of one channel has no units but its blocks.
     let alone = frame.components.len() == 1;
     let (units_across, units_down) = if alone { frame.blocks(0) } else { frame.units() };
-    let mut pixels = [0; 64];
     let mut block = [0_i16; 64];
     let mut until_restart = restart;
     for unit_y in 0..units_down as usize {
@@ -262,15 +298,18 @@ fn at_once(
                 let (Some(channel), Some(component)) = (channels.get_mut(*index), frame.components.get(*index)) else {
                     return Err(damaged());
                 };
-                let (h, v) = if alone { (1, 1) } else { (usize::from(component.h), usize::from(component.v)) };
+                let (h, v) = if alone {
+                    (1, 1)
+                } else {
+                    (usize::from(component.h), usize::from(component.v))
+                };
                 for y in 0..v {
                     for x in 0..h {
                         block.fill(0);
                         channel.mean = channel.mean.wrapping_add(bits.difference(means)?);
                         block[0] = channel.mean as i16;
                         let end = bits.block(others, &mut block)?;
-                        channel.scale.pixels(&block, end, &mut pixels);
-                        channel.put(unit_x * h + x, unit_y * v + y, &pixels);
+                        channel.show(unit_x * h + x, unit_y * v + y, &block, end);
                     }
                 }
             }

@@ -43,7 +43,10 @@ pub(super) fn read(
                 let channel = channels.get_mut(index).ok_or_else(damaged)?;
                 let (h, v) = match scan.channels.len() {
                     1 => (1, 1),
-                    _ => frame.components.get(index).map_or((1, 1), |c| (usize::from(c.h), usize::from(c.v))),
+                    _ => frame
+                        .components
+                        .get(index)
+                        .map_or((1, 1), |c| (usize::from(c.h), usize::from(c.v))),
                 };
                 let at = (unit_y * v + y) * channel.across + unit_x * h + x;
                 let mean = &mut channel.mean;

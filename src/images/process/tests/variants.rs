@@ -81,7 +81,9 @@ fn a_cut_keeps_the_focal_point_in_view() {
 
 #[test]
 fn what_can_be_seen_through_stays_lossless() {
-    let image = RgbaImage::from_fn(90, 60, |x, y| Rgba([x as u8, y as u8, 77, if x < 45 { 255 } else { 90 }]));
+    let image = RgbaImage::from_fn(90, 60, |x, y| {
+        Rgba([x as u8, y as u8, 77, if x < 45 { 255 } else { 90 }])
+    });
     let upload = encode(&image.clone().into(), ImageFormat::Png);
     assert!(take(&upload).unwrap().has_alpha);
     assert_eq!(
@@ -93,7 +95,8 @@ fn what_can_be_seen_through_stays_lossless() {
         assert_eq!(image::load_from_memory(&same.bytes).unwrap().into_rgba8(), image);
     }
     let jpeg = image::load_from_memory(&made(&stored(&upload), 90, VariantFormat::Jpeg).bytes).unwrap();
-    assert!(jpeg.get_pixel(80, 5).0[0] > 180, "it lies on white");
+    let seen = jpeg.get_pixel(70, 30);
+    assert!(near(seen, [190, 176, 192]), "it lies on white: {seen:?}");
     let full = RgbaImage::from_pixel(20, 20, Rgba([1, 2, 3, 255]));
     assert!(!take(&encode(&full.into(), ImageFormat::Png)).unwrap().has_alpha);
 }
@@ -103,13 +106,17 @@ fn an_animation_keeps_moving() {
     for upload in [gif(3, 40), containers::apng(3), containers::moving_webp(3)] {
         let one = made(&stored(&upload), 20, VariantFormat::WebP);
         let decoder = WebPDecoder::new(Cursor::new(&one.bytes)).unwrap();
-        assert!(decoder.has_animation() || !upload.starts_with(b"GIF"), "libwebp merges equal frames");
+        assert!(
+            decoder.has_animation() || !upload.starts_with(b"GIF"),
+            "libwebp merges equal frames"
+        );
         if upload.starts_with(b"GIF") {
             let frames = decoder.into_frames().collect_frames().unwrap();
             assert_eq!(frames.len(), 3);
             assert!(frames.iter().all(|frame| frame.delay().numer_denom_ms() == (100, 1)));
             assert!(frames[2].buffer().get_pixel(9, 9).0[0].abs_diff(80) < 12);
-            assert!(holds(&one.bytes, "ANIM\x06\0\0\0\0\0\0\0\0\0"), "it plays for ever");
+            let at = one.bytes.windows(4).position(|w| w == b"ANIM").unwrap();
+            assert_eq!(one.bytes[at + 12..at + 14], [0, 0], "it plays for ever");
         }
         assert_clean(&one.bytes);
         let still = made(&stored(&upload), 20, VariantFormat::Jpeg);
