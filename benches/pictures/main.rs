@@ -1,6 +1,6 @@
 //! What variants cost, beside `sharp` (libvips): CPU, quality, bytes and memory for each picture, one core each.
 //!
-//! `cargo bench -p newsdesk-pictures-bench` (or `cargo bench --bench pictures`). See ../README.md.
+//! `just bench-pictures`. See ../README.md.
 
 #![allow(
     dead_code,

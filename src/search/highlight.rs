@@ -178,9 +178,17 @@ fn window(text: &str, places: &[Place]) -> Option<Range<usize>> {
     Some(start..end)
 }
 
+/// The first boundary of a character at or before a byte.
+fn boundary(text: &str, at: usize) -> usize {
+    (0..=at.min(text.len()))
+        .rev()
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(0)
+}
+
 /// The first beginning of a word at or after a byte, up to a limit.
 fn after_space(text: &str, from: usize, limit: usize) -> usize {
-    let from = text.ceil_char_boundary(from);
+    let from = boundary(text, from);
     let rest = text.get(from..limit).unwrap_or("");
     let mut spaces = rest.char_indices().filter(|(_, c)| c.is_whitespace());
     spaces.next().map_or(limit, |(at, c)| from + at + c.len_utf8())
@@ -188,7 +196,7 @@ fn after_space(text: &str, from: usize, limit: usize) -> usize {
 
 /// The last end of a word at or before a byte, down to a limit.
 fn before_space(text: &str, to: usize, limit: usize) -> usize {
-    let to = text.floor_char_boundary(to);
+    let to = boundary(text, to);
     let reach = text.get(limit..to).unwrap_or("");
     let next_is_space = text
         .get(to..)

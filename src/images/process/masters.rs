@@ -28,7 +28,10 @@ pub fn masters(original: &[u8], cuts: &[(Option<Cut>, u32)], limits: &Limits) ->
         let places = cuts.iter().map(|cut| place(source_w, source_h, wanted(cut)));
         let places = places.collect::<Result<Vec<_>, _>>()?;
         let decoded = decode::still(kind, original, shrink(&places), limits)?;
-        places.into_iter().map(|place| Ok(Master(decoded.made(place)?))).collect()
+        places
+            .into_iter()
+            .map(|place| Ok(Master(decoded.made(place)?)))
+            .collect()
     })
 }
 
@@ -47,7 +50,9 @@ impl Master {
             };
             // No larger than the original, whose sides fit.
             let place = place(self.0.width() as u32, self.0.height() as u32, wanted)?;
-            let small = self.0.resized(place.window, place.width as usize, place.height as usize)?;
+            let small = self
+                .0
+                .resized(place.window, place.width as usize, place.height as usize)?;
             one(small, format)
         })
     }

@@ -60,15 +60,6 @@ impl Raster {
         }
     }
 
-    /// Bytes of its pixels.
-    #[cfg(test)]
-    pub(super) fn bytes(&self) -> usize {
-        match self {
-            Self::Grey(plane) | Self::Rgb(plane) | Self::Rgba(plane) => plane.data.len(),
-            Self::Ycc(planes) => planes.iter().map(|plane| plane.data.len()).sum(),
-        }
-    }
-
     /// The window made `width` by `height` pixels. Chroma comes out at half of it, as all three encoders want it.
     pub(super) fn resized(&self, window: Window, width: usize, height: usize) -> Result<Self, Rejected> {
         Ok(match self {
@@ -226,7 +217,7 @@ fn nearest(chroma: &Plane, y: usize, luma: &Plane, out: &mut [u8]) {
 
 fn between(chroma: &Plane, y: usize, out: &mut [u8]) {
     let near = chroma.row(y / 2);
-    let far = chroma.row(if y % 2 == 0 {
+    let far = chroma.row(if y.is_multiple_of(2) {
         (y / 2).saturating_sub(1)
     } else {
         y / 2 + 1
@@ -261,7 +252,7 @@ fn rgb_to_ycc(rgb: &Plane) -> Box<[Plane; 3]> {
     for y in 0..height {
         let row = rgb.data.get(y * width * 3..(y + 1) * width * 3).unwrap_or_default();
         let out = luma.data.get_mut(y * width..(y + 1) * width).unwrap_or_default();
-        if y % 2 == 0 {
+        if y.is_multiple_of(2) {
             sums.fill([0; 3]);
         }
         for (x, (pixel, out)) in row.as_chunks::<3>().0.iter().zip(out).enumerate() {

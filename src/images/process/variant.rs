@@ -174,23 +174,7 @@ fn all(kind: Kind, original: &[u8], wanted: &[Wanted], limits: &Limits) -> Resul
         .collect()
 }
 
-/// How many bytes of memory [`render`] may take beside the original and the finished files, told from the header alone.
-/// It is what [`render`] itself judges by [`Limits::max_decode_bytes`].
-///
-/// # Errors
-///
-/// As [`render`], for an original whose header is no good.
-pub fn render_memory(original: &[u8], wanted: &[Wanted], limits: &Limits) -> Result<u64, Rejected> {
-    let kind = Kind::of(original)
-        .ok_or_else(|| Rejected::unsupported("The original is no image that variants are made of."))?;
-    let (source_w, source_h) = decode::size(kind, original, limits)?;
-    let places = wanted
-        .iter()
-        .map(|wanted| place(source_w, source_h, *wanted))
-        .collect::<Result<Vec<_>, _>>()?;
-    memory(kind, original, shrink(&places), &places, wanted, limits)
-}
-
+/// Bytes of memory that [`render`] may take beside the original and the finished files, told from the header alone.
 fn memory(
     kind: Kind,
     original: &[u8],
@@ -210,7 +194,7 @@ fn memory(
     Ok(decoding.max(left * 2 + encoding))
 }
 
-/// Bytes an encoder holds for a pixel at most, with the pixels it is given; measured.
+/// Bytes an encoder is taken to hold for a pixel, with the pixels it is given.
 fn encoding_bytes(format: VariantFormat) -> u64 {
     match format {
         VariantFormat::Avif => 64,

@@ -258,7 +258,8 @@ async fn fly(app: State, place: OwnedSemaphorePermit, key: String, original: Ori
 
 /// What decoding an original may take, in bytes.
 pub fn memory(original: &Original) -> u64 {
-    let each = if original.media_type == "image/jpeg" { 4 } else { 8 };
+    // JPEG: the coefficients of several scans, and the planes they become. Others: 16 bits a channel, and their half.
+    let each = if original.media_type == "image/jpeg" { 6 } else { 12 };
     u64::from(original.width) * u64::from(original.height) * each
 }
 

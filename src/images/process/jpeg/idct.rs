@@ -26,13 +26,7 @@ impl Scale {
     pub(super) fn new(quantisation: &[u16; 64], side: usize) -> Self {
         let mut steps = [(0.0, 0); 64];
         let mut used = 0;
-        for (place, ((step, at), quantum)) in steps
-            .iter_mut()
-            .zip(ZIGZAG)
-            .zip(quantisation)
-            .map(|((s, z), q)| ((s, z), q))
-            .enumerate()
-        {
+        for (place, ((step, at), quantum)) in steps.iter_mut().zip(ZIGZAG).zip(quantisation).enumerate() {
             let (across, down) = (usize::from(at % 8), usize::from(at / 8));
             if across < side && down < side {
                 *step = (

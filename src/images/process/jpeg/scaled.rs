@@ -30,9 +30,8 @@ pub(super) struct Channel {
     table: usize,
     side: usize,
     scale: Option<Scale>,
-    /// Blocks across and down, with those that only fill up the last unit.
+    /// Blocks across, with those that only fill up the last unit.
     pub(super) across: usize,
-    pub(super) down: usize,
     plane: Plane,
     /// All coefficients, when several scans fill them in.
     pub(super) blocks: Vec<[i16; 64]>,
@@ -151,7 +150,6 @@ fn channels(frame: &Frame, body: &[u8], side: usize, kept: bool) -> Vec<Channel>
             side,
             scale: None,
             across,
-            down,
             plane: Plane::new(edge(frame.width, h, h_most), edge(frame.height, v, v_most)),
             blocks: if kept { vec![[0; 64]; across * down] } else { Vec::new() },
             mean: 0,
