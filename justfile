@@ -25,6 +25,11 @@ bench *args:
     cargo build --release --locked
     cargo bench --locked --bench load -- {{ args }}
 
+# What other sizes of pictures cost, beside sharp (npm): CPU, quality, bytes and memory
+bench-pictures *args:
+    npm ci --prefix benches/pictures
+    cargo run --release --locked -p newsdesk-pictures-bench -- {{ args }}
+
 # Formatting, clippy, and the linters of the OpenAPI documents
 lint:
     cargo fmt --check

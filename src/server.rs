@@ -12,6 +12,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpServer, ResponseError, web};
 use futures_util::FutureExt;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use utoipa_actix_web::AppExt;
 use utoipa_actix_web::scope::scope;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -110,8 +111,11 @@ pub async fn serve(app: App, ready: impl FnOnce(&Config)) -> Result<(), String> 
     .listen(listener)
     .map_err(|error| error.to_string())?
     .run();
-    // Streams of changes would go on for ever.
-    tokio::task::spawn(end_streams(state.clone()));
+    // Streams of changes would go on for ever. Listened for from here on: the signal may come right after `ready`.
+    match stop_signals() {
+        Ok(signals) => _ = tokio::task::spawn(end_streams(state.clone(), signals)),
+        Err(error) => tracing::error!(%error, "signals cannot be listened to: open streams will be cut off at a stop"),
+    }
     // The first poll starts the workers and takes the signals over: whoever reads the line below may send one.
     let ended = futures_util::future::poll_immediate(&mut server).await;
     tracing::info!(%address, "listening");
@@ -130,14 +134,12 @@ pub async fn serve(app: App, ready: impl FnOnce(&Config)) -> Result<(), String> 
     Ok(())
 }
 
+fn stop_signals() -> std::io::Result<(Signal, Signal)> {
+    Ok((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?))
+}
+
 /// Tells what never ends by itself that the program is asked to stop; the server sees the same signals.
-async fn end_streams(app: State) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("signals cannot be listened to: open streams will be cut off at a stop");
-        return;
-    };
+async fn end_streams(app: State, (mut terminate, mut interrupt): (Signal, Signal)) {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

@@ -37,9 +37,12 @@ fn role(c: char) -> Role {
         'a'..='z' | 'A'..='Z' | '0'..='9' => Role::Part,
         '\0'..='\x7F' => Role::Between,
         _ if is_latin(c) => Role::Part,
-        '\u{3040}'..='\u{30FF}' | '\u{3400}'..='\u{4DBF}' | '\u{4E00}'..='\u{9FFF}' => Role::Word,
-        '\u{F900}'..='\u{FAFF}' | '\u{20000}'..='\u{323AF}' => Role::Word,
-        c if c.is_alphanumeric() || is_combining_mark(c) => Role::Part,
+        c if c.is_alphanumeric() => match c {
+            '\u{3040}'..='\u{30FF}' | '\u{3400}'..='\u{4DBF}' | '\u{4E00}'..='\u{9FFF}' => Role::Word,
+            '\u{F900}'..='\u{FAFF}' | '\u{20000}'..='\u{323AF}' => Role::Word,
+            _ => Role::Part,
+        },
+        c if is_combining_mark(c) => Role::Part,
         _ => Role::Between,
     }
 }

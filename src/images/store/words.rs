@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(folded("DSC01234.jpg"), ["01234", "dsc", "dsc01234", "jpg"]);
         assert_eq!(
             folded("Lũ trên sông Cầu\nẢnh: TTX"),
-            ["anh", "cau", "lu", "song", "ttx", "tren"]
+            ["anh", "cau", "lu", "song", "tren", "ttx"]
         );
         assert_eq!(folded("!? %"), Vec::<String>::new());
     }

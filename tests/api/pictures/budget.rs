@@ -7,8 +7,11 @@ const BUDGET: i64 = 1024 * 1024;
 
 /// Bytes of all files in the media folder whose names have this in them.
 fn on_disk(desk: &Desk, part: &str) -> i64 {
-    let folders = std::fs::read_dir(desk.folder().join("media")).expect("the media folder");
-    let files = folders.flat_map(|folder| std::fs::read_dir(folder.expect("a folder").path()).expect("a folder"));
+    let entries = std::fs::read_dir(desk.folder().join("media")).expect("the media folder");
+    let folders = entries
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.is_dir());
+    let files = folders.flat_map(|folder| std::fs::read_dir(folder).expect("a folder"));
     let files = files.map(|file| file.expect("a file"));
     files
         .filter(|file| file.file_name().to_string_lossy().contains(part))
