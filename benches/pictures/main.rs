@@ -75,6 +75,15 @@ fn main() {
             theirs.peak_mib,
         );
     }
+    if only.is_empty() {
+        // Why the picture room has a JPEG decoder of its own: what a decoder that reads whole pictures takes, without
+        // making anything smaller or encoding it.
+        let whole = run(ours(), "decode", &data.join("newsdesk"), &files);
+        println!(
+            "| only decoded, whole, by zune-jpeg | {:.1} | | | | | | | | {:.0} | |",
+            whole.cpu_ms, whole.peak_mib,
+        );
+    }
 }
 
 fn side(arguments: &[String]) -> Option<(&str, &str, &str, &[String])> {
@@ -134,6 +143,16 @@ fn run(mut command: Command, format: &str, out: &Path, files: &[PathBuf]) -> Mea
 
 /// Our side, in a process of its own.
 fn measure(format: &str, out: &Path, files: &[String]) {
+    if format == "decode" {
+        for file in files {
+            let original = std::fs::read(file).unwrap();
+            let before = cpu_ms();
+            let pixels = image::load_from_memory(&original).unwrap();
+            println!("{} {}", cpu_ms() - before, pixels.as_bytes().len());
+        }
+        println!("{}", peak_kib());
+        return;
+    }
     let format = match format {
         "webp" => VariantFormat::WebP,
         "jpeg" => VariantFormat::Jpeg,

@@ -13,9 +13,10 @@ const JPEG_QUALITY: u8 = 80;
 const WEBP_QUALITY: f32 = 80.0;
 /// 4 of 0 (fast) to 6 (small): beyond it each step doubles the time for some two per cent of the bytes.
 pub(super) const WEBP_METHOD: u8 = 4;
-/// AV1's quantizer, 0 (lossless) to 255: what looks like WebP of 80.
-const AVIF_QUANTIZER: u8 = 100;
-/// 10 is the fastest. Without hand-written assembly (it would need nasm to build) slower ones cost seconds.
+/// AV1's quantizer, 0 (lossless) to 255: the SSIM of sharp's default, see benches/README.md.
+const AVIF_QUANTIZER: u8 = 128;
+/// 10 is the fastest. 8 costs twice its time for a sixth fewer bytes, 6 four times for no fewer than 8. (The encoder's
+/// assembly would need nasm to build.)
 const AVIF_SPEED: u8 = 10;
 
 fn failed() -> Rejected {
