@@ -45,6 +45,8 @@ pub struct Config {
     pub variants_bytes: u64,
     /// `AVIF`: whether AVIF files are made and offered.
     pub avif: bool,
+    /// `KEEP_UPLOADS`: whether files are also kept as they were uploaded, for the newsroom alone.
+    pub keep_uploads: bool,
     /// `MEDIA_CACHE_MIB`: how much memory small files may take, in bytes.
     pub media_cache_bytes: u64,
     /// `MEDIA_RETENTION_DAYS`: after so many days the files of deleted and replaced images are removed.
@@ -140,6 +142,7 @@ impl Config {
             errors.push("VARIANTS_MIB must be a number of mebibytes from 1 to 1073741824".into());
         }
         let avif = on_off("AVIF", &text("AVIF", "on"), &mut errors);
+        let keep_uploads = on_off("KEEP_UPLOADS", &text("KEEP_UPLOADS", "off"), &mut errors);
         let media_cache_mib: u64 = text("MEDIA_CACHE_MIB", "16").parse().unwrap_or(u64::MAX);
         if media_cache_mib > 1024 * 1024 {
             errors.push("MEDIA_CACHE_MIB must be a number of mebibytes from 0 to 1048576".into());
@@ -238,6 +241,7 @@ impl Config {
                 variants_public_url,
                 variants_bytes: variants_mib << 20,
                 avif,
+                keep_uploads,
                 media_cache_bytes: media_cache_mib << 20,
                 media_retention_days,
                 rights_expired,

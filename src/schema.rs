@@ -122,6 +122,7 @@ diesel::table! {
         placeholder -> Nullable<Text>,
         camera -> Nullable<Text>,
         retired_ms -> Nullable<BigInt>,
+        upload_of -> Nullable<Text>,
     }
 }
 

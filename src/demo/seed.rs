@@ -22,7 +22,7 @@ use crate::error::{Problem, Result};
 use crate::feedback::store as feedback;
 use crate::images::process::{Limits, Processed, process_bytes};
 use crate::images::rights::ExpiredRights;
-use crate::images::store::NewImage;
+use crate::images::store::{NewFile, NewImage};
 use crate::json;
 use crate::request::PathRef;
 use crate::taxonomy::{authors, sections, tags};
@@ -219,9 +219,12 @@ async fn keep_pictures(app: &App, caller: &Caller, pictures: Vec<(Picture, Proce
         app.media.put(&file_key, processed.bytes.clone()).await?;
         let words = json!({ "alt": picture.alt, "caption": picture.caption, "credit": picture.credit });
         let new = NewImage {
-            file_key,
-            filename: Some(picture.filename),
-            processed,
+            file: NewFile {
+                file_key,
+                filename: Some(picture.filename),
+                processed,
+                upload: None,
+            },
             words: json::typed(&words)?,
         };
         let (actor, uploader) = (Actor::from(caller), caller.id.clone());

@@ -71,7 +71,7 @@ pub struct Image {
     pub focal_point: Option<FocalPoint>,
     /// What the newsroom may do with it.
     pub rights: ImageRights,
-    /// What to show before the image is there; null for AVIF.
+    /// What to show before the image is there; null for an AVIF that is put together of tiles.
     #[schema(required = true)]
     pub placeholder: Option<Placeholder>,
     /// What the camera wrote about the picture; null when it wrote nothing, or the file is one that has no such facts. Only
@@ -81,6 +81,13 @@ pub struct Image {
     /// Address of the file; it never changes its content. Another file of the same image has another address.
     #[schema(format = "uri", example = "https://api.example.vn/media/3f/3f0c.jpg")]
     pub url: String,
+    /// Address of the file as it was uploaded, for editors: it takes the same credentials as this API. Null where the installation does not keep uploads.
+    #[schema(
+        required = true,
+        format = "uri",
+        example = "https://api.example.vn/management/v1/images/018f2c3e-5b7a-7c41-9d2e-3f6a8b1c0d5e/upload"
+    )]
+    pub upload_url: Option<String>,
     /// Articles that place it, as far as the caller may know of them; at most 100 are named.
     pub used_in: Vec<ImageUse>,
     /// When it was uploaded.

@@ -35,8 +35,13 @@ use sha2::{Digest, Sha256};
 pub use camera::CameraFacts;
 pub use pixels::Placeholder;
 
+/// Frames of an animation: two minutes at 25 a second.
+const MAX_FRAMES: u64 = 3000;
 /// Colour profiles above this size are dropped: real ones are a few kilobytes, a few printing profiles reach 3 MiB.
 const MAX_ICC_BYTES: usize = 4 * 1024 * 1024;
+
+/// Bytes of memory that pictures may take together while they are decoded and encoded.
+pub const ROOM: u64 = 320 * 1024 * 1024;
 
 /// The most one upload may cost.
 #[derive(Debug, Clone)]
@@ -66,6 +71,14 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// What stored originals may take: all memory that there is for pictures, when it is their turn.
+    pub fn of_stored() -> Self {
+        Self {
+            max_decode_bytes: ROOM,
+            ..Self::default()
+        }
+    }
+
     /// Judges the size a header claims, before anything is allocated for it.
     fn check_size(&self, width: u32, height: u32) -> Result<(), Rejected> {
         if width == 0 || height == 0 {
@@ -98,8 +111,13 @@ impl Limits {
         Ok(())
     }
 
-    /// Judges the pixels of all frames together.
-    fn check_animation(&self, total_pixels: u64) -> Result<(), Rejected> {
+    /// Judges the number of frames, and the pixels of all of them together.
+    fn check_animation(&self, frames: u64, total_pixels: u64) -> Result<(), Rejected> {
+        if frames > MAX_FRAMES {
+            return Err(Rejected::too_large(format!(
+                "The animation has more than {MAX_FRAMES} frames."
+            )));
+        }
         if total_pixels > self.max_animation_pixels {
             return Err(Rejected::too_large(format!(
                 "The frames of the animation have {} megapixels together; at most {} are taken.",
@@ -179,6 +197,8 @@ pub struct Processed {
     pub has_alpha: bool,
     /// How it was taken, out of the EXIF data that is not kept.
     pub camera: Option<CameraFacts>,
+    /// No variants can be made of it: an AVIF that is put together of tiles, or more pixels than there is room for.
+    pub sealed: bool,
     /// What to show while it loads; none for an AVIF that is put together of tiles.
     pub placeholder: Option<Placeholder>,
 }
@@ -251,20 +271,11 @@ pub fn is_known(head: &[u8]) -> bool {
     Kind::of(head).is_some()
 }
 
-/// Checks a spooled upload, frees it of location and device data and turns it upright.
+/// Checks an upload, frees it of location and device data and turns it upright.
 ///
 /// # Errors
 ///
 /// [`Rejected`] with its code and a sentence for the sender.
-pub fn process(input: &mut File, limits: &Limits) -> Result<Processed, Rejected> {
-    process_bytes(&read(input, limits)?, limits)
-}
-
-/// [`process`] for an upload that is already in memory.
-///
-/// # Errors
-///
-/// As [`process`].
 pub fn process_bytes(data: &[u8], limits: &Limits) -> Result<Processed, Rejected> {
     if data.len() as u64 > limits.max_bytes {
         return Err(file_too_large(limits));
@@ -286,23 +297,52 @@ fn finish(kind: Kind, data: &[u8], limits: &Limits) -> Result<Processed, Rejecte
         Kind::Avif => avif::strip(data, limits)?,
     };
     let camera = stripped.camera.take();
-    let upright = pixels::upright(kind, stripped, limits)?;
+    let mut upright = pixels::upright(kind, stripped, limits)?;
+    let bytes = std::mem::take(&mut upright.bytes);
     Ok(Processed {
         media_type: kind.media_type(),
         extension: kind.extension(),
         width: upright.width,
         height: upright.height,
-        sha256: hex_sha256(&upright.bytes),
+        sha256: hex_sha256(&bytes),
         source_sha256: hex_sha256(data),
-        bytes: Bytes::from(upright.bytes),
         animated: upright.animated,
         has_alpha: upright.has_alpha,
         camera,
+        sealed: upright.placeholder.is_none() || is_too_much(&bytes, upright.width),
+        bytes: Bytes::from(bytes),
         placeholder: upright.placeholder,
     })
 }
 
-fn read(file: &mut File, limits: &Limits) -> Result<Vec<u8>, Rejected> {
+/// Whether the largest variant would take more memory than there is.
+fn is_too_much(stored: &[u8], width: u32) -> bool {
+    let largest = variant::Wanted {
+        width: width.min(variant::WIDEST),
+        cut: None,
+        format: variant::VariantFormat::WebP,
+    };
+    variant::need(stored, &[largest], &Limits::of_stored()) > ROOM
+}
+
+/// Bytes of memory that [`process_bytes`] takes beside the upload, told from its header alone; for what cannot be told,
+/// the most it may take.
+pub fn need(data: &[u8], limits: &Limits) -> u64 {
+    let told = || {
+        let (width, height) = decode::size(Kind::of(data)?, data, limits).ok()?;
+        // Two copies of eight bytes for two pixels while it is turned; three of the file, while it is written anew.
+        Some(u64::from(width) * u64::from(height) * 10 + data.len() as u64 * 3)
+    };
+    let told = catch_unwind(AssertUnwindSafe(told)).ok().flatten();
+    told.unwrap_or(limits.max_decode_bytes).min(limits.max_decode_bytes)
+}
+
+/// Reads a spooled upload, up to the largest that is taken.
+///
+/// # Errors
+///
+/// [`Rejected`] when it is larger, or cannot be read back.
+pub fn read(file: &mut File, limits: &Limits) -> Result<Vec<u8>, Rejected> {
     let unreadable = |error: std::io::Error| {
         tracing::error!(%error, "a spooled upload could not be read");
         Rejected {

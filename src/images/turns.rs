@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::process::ROOM;
 use crate::error::{Problem, Result};
 
 const MIB: u64 = 1024 * 1024;
-/// What all that is decoded at one time may take together, in MiB.
-const TOGETHER: u32 = 384;
-/// What one picture is counted for at most, in MiB: decoding takes no more.
-const ONE: u32 = 256;
+/// What all that is decoded at one time may take together, in MiB: one picture may take all of it.
+const TOGETHER: u32 = (ROOM / MIB) as u32;
 /// What a picture is counted for at least, in MiB.
 const LEAST: u32 = 8;
 
@@ -23,7 +22,7 @@ pub struct Turns {
 /// A turn; it ends when it is dropped.
 pub struct Turn {
     _core: Option<OwnedSemaphorePermit>,
-    _memory: OwnedSemaphorePermit,
+    memory: OwnedSemaphorePermit,
 }
 
 impl Turns {
@@ -44,7 +43,21 @@ impl Turns {
         let memory = self.memory_for(bytes).await?;
         Ok(Turn {
             _core: Some(core),
-            _memory: memory,
+            memory,
+        })
+    }
+
+    /// The same turn with memory for so many bytes, now that it is known what is needed. Nothing may be decoded yet: what
+    /// the turn had is given back before more is waited for, so that two who need more do not wait for each other.
+    pub async fn enough(&self, turn: Turn, bytes: u64) -> Result<Turn> {
+        if turn.memory.num_permits() as u64 * MIB >= bytes.min(ROOM) {
+            return Ok(turn);
+        }
+        let Turn { _core, memory } = turn;
+        drop(memory);
+        Ok(Turn {
+            _core,
+            memory: self.memory_for(bytes).await?,
         })
     }
 
@@ -52,12 +65,13 @@ impl Turns {
     pub async fn aside(&self, bytes: u64) -> Result<Turn> {
         Ok(Turn {
             _core: None,
-            _memory: self.memory_for(bytes).await?,
+            memory: self.memory_for(bytes).await?,
         })
     }
 
     async fn memory_for(&self, bytes: u64) -> Result<OwnedSemaphorePermit> {
-        let mebibytes = u32::try_from(bytes.div_ceil(MIB)).unwrap_or(ONE).clamp(LEAST, ONE);
+        let mebibytes = u32::try_from(bytes.div_ceil(MIB)).unwrap_or(TOGETHER);
+        let mebibytes = mebibytes.clamp(LEAST, TOGETHER);
         let memory = Arc::clone(&self.memory).acquire_many_owned(mebibytes).await;
         memory.map_err(Problem::internal)
     }

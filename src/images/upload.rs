@@ -14,6 +14,7 @@ use futures_util::{Stream, StreamExt};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::process::{self, Limits, Processed, Rejected};
 use super::{ImagePatch, clean_filename};
@@ -312,9 +313,19 @@ fn unknown_kind(detail: &str) -> Problem {
     .header("Accept", TYPES)
 }
 
+/// An upload that is understood.
+pub struct Taken {
+    /// What readers may get, and what is known of it.
+    pub processed: Processed,
+    /// The file as it came, where the installation keeps that.
+    pub upload: Option<Bytes>,
+    /// Held until it is stored: what waits for a slow store is in memory.
+    pub place: OwnedSemaphorePermit,
+}
+
 /// Decodes an upload and takes out of it what must not be kept, where a busy thread hurts nobody and a few at a time.
 /// More uploads than may wait are answered 503.
-pub async fn decode(app: &App, file: Spooled) -> Result<Processed> {
+pub async fn decode(app: &App, file: Spooled) -> Result<Taken> {
     let crowded = || {
         Problem::new(
             Code::Unavailable,
@@ -323,30 +334,27 @@ pub async fn decode(app: &App, file: Spooled) -> Result<Processed> {
         .header("Retry-After", "5")
     };
     let place = Arc::clone(&app.uploads).try_acquire_owned().map_err(|_| crowded())?;
-    let decoder = app.decoding.turn(memory(&file).await?).await?;
-    let processed = tokio::task::spawn_blocking(move || {
-        // Held until the work is done, also when the sender has gone away meanwhile.
-        let _held = (place, decoder);
+    let turn = app.decoding.turn(0).await?;
+    let read = tokio::task::spawn_blocking(move || {
         let mut file = file.file;
-        process::process(&mut file, &Limits::default())
+        let limits = Limits::default();
+        let data = process::read(&mut file, &limits)?;
+        let need = process::need(&data, &limits);
+        Ok((data, need))
     });
-    processed.await.map_err(Problem::internal)?.map_err(rejected)
-}
-
-/// What decoding an upload may take, in bytes, as far as its header tells: two copies while it is turned.
-async fn memory(file: &Spooled) -> Result<u64> {
-    let file = file.file.try_clone().map_err(Problem::internal)?;
-    let size = move || {
-        let mut file = file;
-        std::io::Seek::rewind(&mut file).ok()?;
-        let reader = image::ImageReader::new(std::io::BufReader::new(file));
-        // What is no picture takes nothing; what is one and is not understood here is not decoded either.
-        let size = reader.with_guessed_format().ok()?.into_dimensions().ok()?;
-        Some(u64::from(size.0) * u64::from(size.1) * 8)
-    };
-    // A header that is too much for its reader is for whoever decodes it to refuse.
-    let size = tokio::task::spawn_blocking(size).await.unwrap_or(Some(u64::MAX));
-    Ok(size.unwrap_or(0))
+    let (data, need) = read.await.map_err(Problem::internal)?.map_err(rejected)?;
+    let turn = app.decoding.enough(turn, need).await?;
+    let keep = app.config.keep_uploads;
+    let taken = tokio::task::spawn_blocking(move || {
+        // Held until the work is done, also when the sender has gone away meanwhile.
+        let _held = turn;
+        Ok(Taken {
+            processed: process::process_bytes(&data, &Limits::default())?,
+            upload: keep.then(|| Bytes::from(data)),
+            place,
+        })
+    });
+    taken.await.map_err(Problem::internal)?.map_err(rejected)
 }
 
 fn rejected(rejected: Rejected) -> Problem {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use actix_web::body::SizedStream;
+use actix_web::body::{BoxBody, SizedStream};
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder, get};
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use http_range::{HttpRange, HttpRangeParseError};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::hot::{FOR_GOOD, File};
-use super::{Binary, content_type};
+use super::{Binary, UPLOAD, content_type, stem};
 use crate::app::State;
 use crate::error::{Code, Problem, Result};
 use crate::images::variants::making::{Made, make};
@@ -139,6 +139,10 @@ struct Names<'k> {
 impl<'k> Names<'k> {
     fn of(key: &'k str) -> Option<Self> {
         let (name, extension) = key.split_once('/')?.1.rsplit_once('.')?;
+        // What this program never named costs no look into the store.
+        if extension == UPLOAD || stem(key).is_none() {
+            return None;
+        }
         Some(Self {
             key,
             name,
@@ -220,6 +224,23 @@ fn pieces_from(app: State, key: String, start: u64, first: Bytes, end: u64) -> i
         }
     });
     stream::once(std::future::ready(Ok(first))).chain(rest)
+}
+
+/// A file's bytes, read as they are taken; of a HEAD request only their number. None when it is not there.
+pub async fn whole(app: &State, req: &HttpRequest, key: String, size: u64) -> Result<Option<BoxBody>> {
+    if req.extensions().get::<HeadOnly>().is_some() {
+        return Ok(Some(BoxBody::new(SizedStream::new(
+            size,
+            stream::empty::<Result<Bytes, Problem>>(),
+        ))));
+    }
+    let first = app.media.get(&key, Some(0..PIECE)).await?;
+    Ok(first.map(|first| {
+        BoxBody::new(SizedStream::new(
+            first.size,
+            pieces(app.clone(), key, first.bytes, first.size),
+        ))
+    }))
 }
 
 fn headed(mut response: HttpResponseBuilder, tag: &str) -> HttpResponseBuilder {

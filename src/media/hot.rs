@@ -9,6 +9,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 
+use super::IMMUTABLE;
 use super::delivery::{Wanted, asked_range, is_known, range_of};
 use crate::cache::Response;
 use crate::types::Time;
@@ -102,7 +103,7 @@ impl File {
 
 /// What every answer that speaks of a file says: keep it for good, run nothing of it, show it on any page.
 pub const FOR_GOOD: [(HeaderName, &str); 5] = [
-    (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
+    (header::CACHE_CONTROL, IMMUTABLE),
     (header::ACCEPT_RANGES, "bytes"),
     (header::CONTENT_DISPOSITION, "inline"),
     (header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"),

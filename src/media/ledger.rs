@@ -4,14 +4,15 @@ use std::collections::HashSet;
 
 use diesel::prelude::*;
 
-use super::stem;
+use super::{UPLOAD, stem};
 use crate::db::{Conn, Tx, Value, insert_once};
 use crate::error::Result;
-use crate::schema::{image_files, images, media_moves};
+use crate::images::variants::spec;
+use crate::schema::{image_files, image_variants, images, media_moves};
 use crate::types::{Id, Time};
 
-/// The extensions of originals.
-const EXTENSIONS: [&str; 5] = ["jpg", "png", "webp", "gif", "avif"];
+/// The extensions of files that have a row.
+const EXTENSIONS: [&str; 6] = ["jpg", "png", "webp", "gif", "avif", UPLOAD];
 
 /// A file that there has to be.
 #[derive(Debug, Clone, Queryable)]
@@ -55,8 +56,8 @@ pub fn kept(conn: &mut Conn, key: &str) -> Result<Option<Kept>> {
         .optional()?)
 }
 
-/// Of these keys, those that belong to no picture: the program named them, and no row knows their original. Other sizes of
-/// a picture go with it.
+/// Of these keys, those that belong to no picture: the program named them, and no row knows their original, or them if
+/// they are other sizes of one.
 pub fn orphans(conn: &mut Conn, keys: &[String]) -> Result<Vec<String>> {
     let mut originals: Vec<String> = Vec::new();
     for key in keys {
@@ -68,7 +69,14 @@ pub fn orphans(conn: &mut Conn, keys: &[String]) -> Result<Vec<String>> {
         .select(image_files::file_key)
         .load(conn)?;
     let known: HashSet<&str> = known.iter().filter_map(|key| stem(key)).collect();
-    let orphan = |key: &&String| stem(key).is_some_and(|stem| !known.contains(stem));
+    // Other sizes that no row counts, as after a database was restored, would take room for ever.
+    let variants: Vec<String> = image_variants::table
+        .filter(image_variants::object_key.eq_any(keys))
+        .select(image_variants::object_key)
+        .load(conn)?;
+    let variants: HashSet<&String> = variants.iter().collect();
+    let uncounted = |key: &String| spec::read_key(key).is_some() && !variants.contains(key);
+    let orphan = |key: &&String| stem(key).is_some_and(|stem| !known.contains(stem) || uncounted(key));
     Ok(keys.iter().filter(orphan).cloned().collect())
 }
 

@@ -21,7 +21,8 @@ use object_store::memory::InMemory;
 use object_store::path::Path as StorePath;
 use object_store::prefix::PrefixStore;
 use object_store::{
-    BackoffConfig, ClientOptions, GetOptions, GetRange, ObjectStore, ObjectStoreExt as _, PutPayload, RetryConfig,
+    Attribute, AttributeValue, Attributes, BackoffConfig, ClientOptions, GetOptions, GetRange, ObjectStore,
+    ObjectStoreExt as _, PutMultipartOptions, PutOptions, PutPayload, RetryConfig,
 };
 
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
@@ -45,6 +46,8 @@ const PARTS_AT_ONCE: usize = 3;
 /// Settings of the store that files are moved to, where it needs others than the one they come from.
 const OTHER: &str = "TO_";
 const MAX_KEY_BYTES: usize = 200;
+/// What caches may do with files: they never change.
+pub const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
 /// Why the store did not do what was asked.
 #[derive(Debug)]
@@ -241,16 +244,46 @@ impl MediaStore {
     pub async fn put(&self, key: &str, bytes: Bytes) -> Result<(), MediaError> {
         let path = checked(key)?;
         if self.in_parts && bytes.len() > ONE_REQUEST {
-            return self.put_parts(&path, &bytes).await;
+            return self.put_parts(&path, self.attributes(key), &bytes).await;
         }
-        in_time(async { Ok(self.store.put(&path, PutPayload::from_bytes(bytes)).await?) })
-            .await
-            .map(drop)
+        let options = PutOptions {
+            attributes: self.attributes(key),
+            ..PutOptions::default()
+        };
+        in_time(async {
+            Ok(self
+                .store
+                .put_opts(&path, PutPayload::from_bytes(bytes), options)
+                .await?)
+        })
+        .await
+        .map(drop)
+    }
+
+    /// What a bucket tells whoever gets a file from it directly, or through a CDN: the same as this program. A folder keeps
+    /// no such things.
+    fn attributes(&self, key: &str) -> Attributes {
+        if !self.in_parts {
+            return Attributes::new();
+        }
+        let extension = key.rsplit_once('.').map_or("", |(_, extension)| extension);
+        let caching = match content_type(extension) {
+            media_type if media_type.starts_with("image/") => IMMUTABLE,
+            _ => "private, no-store",
+        };
+        Attributes::from_iter([
+            (Attribute::ContentType, AttributeValue::from(content_type(extension))),
+            (Attribute::CacheControl, AttributeValue::from(caching)),
+        ])
     }
 
     /// The file is there when all parts are and the store was told so; otherwise the parts are thrown away.
-    async fn put_parts(&self, path: &StorePath, bytes: &Bytes) -> Result<(), MediaError> {
-        let mut upload = in_time(async { Ok(self.store.put_multipart(path).await?) }).await?;
+    async fn put_parts(&self, path: &StorePath, attributes: Attributes, bytes: &Bytes) -> Result<(), MediaError> {
+        let options = PutMultipartOptions {
+            attributes,
+            ..PutMultipartOptions::default()
+        };
+        let mut upload = in_time(async { Ok(self.store.put_multipart_opts(path, options).await?) }).await?;
         let mut parts = Vec::new();
         for start in (0..bytes.len()).step_by(PART) {
             let part = bytes.slice(start..bytes.len().min(start + PART));
@@ -477,6 +510,9 @@ pub fn new_key(extension: &str) -> String {
     let random = rand::random::<u128>();
     format!("{:02x}/{random:032x}.{extension}", random >> 120)
 }
+
+/// The extension of files as they were uploaded: nothing serves them to readers.
+pub const UPLOAD: &str = "upload";
 
 /// The type that files with this extension are served with; nothing else is ever served as anything else.
 pub fn content_type(extension: &str) -> &'static str {

@@ -59,7 +59,8 @@ pub async fn run(app: &App, from: &str, to: &str) -> Result<(), String> {
     let mut sum = Sum::default();
     let mut stop = std::pin::pin!(tokio::signal::ctrl_c());
     for _ in 0..PASSES {
-        let todo = todo(app, &source, &target, &name).await?;
+        let mut todo = todo(app, &source, &target, &name).await?;
+        todo.retain(|(key, _)| !sum.bent.contains(key));
         if todo.is_empty() {
             return conclude(from, to, &sum);
         }
@@ -145,7 +146,11 @@ async fn pass(
             Ok(Outcome::There) => sum.there += 1,
             Ok(Outcome::Bent) => {
                 sum.copied += 1;
-                sum.bent.push(key.clone());
+                progress.suspend(|| eprintln!("{key}: copied as it is, though its checksum is not that of its upload"));
+                // Not remembered: the next run has to tell of it, too.
+                sum.bent.push(key);
+                progress.inc(1);
+                continue;
             }
             Ok(Outcome::Gone) => {
                 progress.inc(1);

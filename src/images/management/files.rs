@@ -2,21 +2,26 @@
 
 use std::fmt;
 
-use actix_web::{HttpRequest, post, put};
+use actix_web::http::header::{self, ContentDisposition};
+use actix_web::{HttpRequest, HttpResponse, get, post, put};
+use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 
 use super::check_may_change;
 use crate::app::State;
 use crate::audit::Actor;
-use crate::auth::Caller;
+use crate::auth::{Caller, forbidden};
 use crate::conditional::{Guard, IfMatch};
+use crate::db::Conn;
 use crate::error::{Code, Problem, Result};
 use crate::idempotency::{Answer, IdempotencyKey, Once, write_once};
 use crate::images::delivered::FocalPoint;
 use crate::images::store::{self, NewFile, NewImage, record};
-use crate::images::upload::{self, Upload};
+use crate::images::upload::{self, Taken, Upload};
 use crate::images::{Image, ImagePatch, ImageRightsInput};
-use crate::media::{Binary, new_key};
+use crate::media::delivery::whole;
+use crate::media::{Binary, UPLOAD, new_key};
 use crate::request::{Body, IdempotencyParam, IfMatchParam, NoParams, PathId, Query};
 use crate::types::Id;
 
@@ -91,7 +96,7 @@ pub async fn create_image(
         let sha256 = sha256.clone();
         app.db.read(move |conn| store::find_same(conn, &sha256)).await?
     };
-    let processed = match known {
+    let taken = match known {
         Some(_) => None,
         None => Some(upload::decode(&app, file).await?),
     };
@@ -100,12 +105,7 @@ pub async fn create_image(
         caller,
         once,
         sha256,
-        new: processed.map(|processed| NewImage {
-            file_key: new_key(processed.extension),
-            filename,
-            processed,
-            words,
-        }),
+        new: taken.map(|taken| (Incoming::of(taken, filename), words)),
     };
     // Not to be left half done when the sender goes away: an object without a row would stay for ever.
     actix_web::rt::spawn(keep.run()).await.map_err(Problem::internal)?
@@ -118,7 +118,7 @@ struct Keep {
     once: Option<Once>,
     sha256: String,
     /// None when the library seemed to have it already.
-    new: Option<NewImage>,
+    new: Option<(Incoming, ImagePatch)>,
 }
 
 impl Keep {
@@ -128,13 +128,14 @@ impl Keep {
             caller,
             once,
             sha256,
-            mut new,
+            new,
         } = self;
-        let key = match &mut new {
-            None => None,
-            Some(new) => {
-                app.media.put(&new.file_key, new.processed.bytes.clone()).await?;
-                Some(new.file_key.clone())
+        let (new, keys) = match new {
+            None => (None, Vec::new()),
+            Some((incoming, words)) => {
+                let keys = incoming.keys();
+                let file = incoming.put(&app).await?;
+                (Some(NewImage { file, words }), keys)
             }
         };
         let state = app.clone();
@@ -155,10 +156,59 @@ impl Keep {
             Ok(answer.version(image.version))
         })
         .await;
-        if let Some(key) = key {
-            drop_unused(&app, key).await;
-        }
+        drop_unused(&app, keys).await;
         result
+    }
+}
+
+/// A file on its way into the media store, with the upload it was made of where that is kept.
+struct Incoming {
+    file: NewFile,
+    upload: Option<Bytes>,
+    place: OwnedSemaphorePermit,
+}
+
+impl Incoming {
+    fn of(taken: Taken, filename: Option<String>) -> Self {
+        let Taken {
+            processed,
+            upload,
+            place,
+        } = taken;
+        Self {
+            file: NewFile {
+                file_key: new_key(processed.extension),
+                filename,
+                processed,
+                upload: upload.as_ref().map(|bytes| (new_key(UPLOAD), bytes.len())),
+            },
+            upload,
+            place,
+        }
+    }
+
+    fn keys(&self) -> Vec<String> {
+        let upload = self.file.upload.iter().map(|(key, _)| key);
+        std::iter::once(&self.file.file_key).chain(upload).cloned().collect()
+    }
+
+    /// Both files are on disk, or none is.
+    async fn put(self, app: &State) -> Result<NewFile> {
+        let Self {
+            file,
+            upload,
+            place: _place,
+        } = self;
+        if let (Some(bytes), Some((key, _))) = (upload, &file.upload) {
+            app.media.put(key, bytes).await?;
+        }
+        let put = app.media.put(&file.file_key, file.processed.bytes.clone()).await;
+        if let Err(error) = put {
+            let upload = file.upload.into_iter().map(|(key, _)| key).collect();
+            drop_unused(app, upload).await;
+            return Err(error.into());
+        }
+        Ok(file)
     }
 }
 
@@ -171,18 +221,20 @@ fn just_deleted() -> Problem {
     .header("Retry-After", "1")
 }
 
-/// Deletes a stored file that no row came to own: the write failed, was a replay, or another upload was first. Asking
+/// Deletes stored files that no row came to own: the write failed, was a replay, or another upload was first. Asking
 /// the database is the only sure way: a write can fail for the caller and be committed all the same.
-async fn drop_unused(app: &State, key: String) {
-    let wanted = key.clone();
-    let outcome: Result<(), Box<dyn fmt::Display>> = match app.db.read(move |conn| store::has_file(conn, &wanted)).await
-    {
-        Ok(true) => Ok(()),
-        Ok(false) => app.media.delete(&key).await.map_err(|error| Box::new(error) as _),
-        Err(problem) => Err(Box::new(problem)),
-    };
-    if let Err(cause) = outcome {
-        tracing::warn!(key, %cause, "a stored file that no image owns was left");
+async fn drop_unused(app: &State, keys: Vec<String>) {
+    for key in keys {
+        let wanted = key.clone();
+        let known = app.db.read(move |conn| store::has_file(conn, &wanted)).await;
+        let outcome: Result<(), Box<dyn fmt::Display>> = match known {
+            Ok(true) => Ok(()),
+            Ok(false) => app.media.delete(&key).await.map_err(|error| Box::new(error) as _),
+            Err(problem) => Err(Box::new(problem)),
+        };
+        if let Err(cause) = outcome {
+            tracing::warn!(key, %cause, "a stored file that no image owns was left");
+        }
     }
 }
 
@@ -243,7 +295,7 @@ pub async fn replace_image_file(
     let Upload { file, filename, .. } = upload;
     let own = {
         let (id, guard, sha256) = (id.clone(), guard.clone(), file.sha256.clone());
-        let look = move |conn: &mut crate::db::Conn| {
+        let look = move |conn: &mut Conn| {
             // A stale version is told before anything is decoded.
             guard.check(store::get(conn, &id)?.version)?;
             store::check_other(conn, &id, &sha256)
@@ -253,17 +305,13 @@ pub async fn replace_image_file(
     if own {
         return unchanged(&app, caller, id, guard).await;
     }
-    let processed = upload::decode(&app, file).await?;
+    let new = Incoming::of(upload::decode(&app, file).await?, filename);
     let keep = KeepFile {
         app,
         caller,
         id,
         guard,
-        new: NewFile {
-            file_key: new_key(processed.extension),
-            filename,
-            processed,
-        },
+        new,
     };
     // Not to be left half done when the sender goes away: an object without a row would stay for ever.
     actix_web::rt::spawn(keep.run()).await.map_err(Problem::internal)?
@@ -292,7 +340,7 @@ struct KeepFile {
     caller: Caller,
     id: Id,
     guard: Guard,
-    new: NewFile,
+    new: Incoming,
 }
 
 impl KeepFile {
@@ -304,8 +352,9 @@ impl KeepFile {
             guard,
             new,
         } = self;
-        app.media.put(&new.file_key, new.processed.bytes.clone()).await?;
-        let (state, key) = (app.clone(), new.file_key.clone());
+        let keys = new.keys();
+        let new = new.put(&app).await?;
+        let state = app.clone();
         let result = app
             .db
             .write(move |tx| {
@@ -315,7 +364,52 @@ impl KeepFile {
                 Ok(Answer::ok(&image)?.version(image.version))
             })
             .await;
-        drop_unused(&app, key).await;
+        drop_unused(&app, keys).await;
         result
     }
+}
+
+/// Get an image's upload.
+///
+/// The file as it was uploaded, byte for byte, with what the camera and the agency wrote into it: location, serial numbers,
+/// thumbnails. Only for editors; readers never get it. 404 where the installation does not keep
+/// uploads (`KEEP_UPLOADS`), and for images from before it did; `upload_url` of the image tells.
+#[utoipa::path(
+    tag = "images",
+    params(("id" = Id, Path, description = "The image's id.")),
+    responses((
+        status = 200, description = "The file.",
+        content(
+            (Binary = "image/avif"), (Binary = "image/gif"), (Binary = "image/jpeg"), (Binary = "image/png"), (Binary = "image/webp"),
+        ),
+        headers(("Content-Disposition" = String, description = "`attachment`, with the image's `filename` (RFC 6266).")),
+    ))
+)]
+#[get("/images/{id}/upload")]
+pub async fn get_image_upload(
+    app: State,
+    caller: Caller,
+    id: PathId,
+    _query: Query<NoParams>,
+    req: HttpRequest,
+) -> Result<HttpResponse> {
+    let look = move |conn: &mut Conn| {
+        let row = store::get(conn, &id.0)?;
+        if !caller.is_editor() {
+            return Err(forbidden(
+                "Uploads tell where and by whom a picture was taken: they are for editors.",
+            ));
+        }
+        let upload = store::upload_of(conn, &row.file_key)?;
+        Ok((upload.ok_or_else(|| Problem::not_found("upload"))?, row.filename))
+    };
+    let ((key, size, media_type), filename) = app.db.read(look).await?;
+    let body = whole(&app, &req, key, size.unsigned_abs())
+        .await?
+        .ok_or_else(|| Problem::internal("an upload is not in the media store"))?;
+    Ok(HttpResponse::Ok()
+        .content_type(media_type)
+        .insert_header(ContentDisposition::attachment(filename))
+        .insert_header((header::CACHE_CONTROL, "private, no-store"))
+        .body(body))
 }

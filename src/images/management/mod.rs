@@ -27,6 +27,7 @@ pub fn mount(config: &mut ServiceConfig<'_>) {
         .service(get_image)
         .service(update_image)
         .service(files::replace_image_file)
+        .service(files::get_image_upload)
         .service(delete_image);
 }
 

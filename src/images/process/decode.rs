@@ -5,7 +5,7 @@ use std::io::Cursor;
 use image::codecs::gif::GifDecoder;
 use image::codecs::png::PngDecoder;
 use image::codecs::webp::WebPDecoder;
-use image::{DynamicImage, ImageDecoder};
+use image::{ColorType, DynamicImage, ImageDecoder};
 use moxcms::ColorProfile;
 
 use super::raster::{Plane, Raster, rgb_of};
@@ -38,20 +38,52 @@ pub(super) fn size(kind: Kind, bytes: &[u8], limits: &Limits) -> Result<(u32, u3
     Ok((width, height))
 }
 
-/// Bytes that [`still`] takes for pixels at most, and the bytes of those that are left.
-pub(super) fn memory(kind: Kind, bytes: &[u8], shrink: usize, limits: &Limits) -> Result<(u64, u64), Rejected> {
+/// What [`still`] takes for pixels.
+pub(super) struct Memory {
+    /// Bytes while it decodes, at most.
+    pub(super) decoding: u64,
+    /// Bytes of what is left.
+    pub(super) left: u64,
+    /// Whether it may be seen through.
+    pub(super) alpha: bool,
+}
+
+/// What [`still`] takes for pixels, told from the header.
+pub(super) fn memory(kind: Kind, bytes: &[u8], shrink: usize, limits: &Limits) -> Result<Memory, Rejected> {
     if kind == Kind::Jpeg {
         let (frame, kept) = jpeg::frame(bytes)?;
         let side = 8 / shrink.clamp(1, 8);
         let planes = jpeg::scaled_memory(&frame, side, false);
         // Inks are also held as four and three bytes a pixel.
         let more = if frame.components() == 4 { planes * 4 } else { 0 };
-        return Ok((jpeg::scaled_memory(&frame, side, kept) + more, planes));
+        return Ok(Memory {
+            decoding: jpeg::scaled_memory(&frame, side, kept) + more,
+            left: planes,
+            alpha: false,
+        });
     }
     let (width, height) = size(kind, bytes, limits)?;
     let area = u64::from(width) * u64::from(height);
-    // Eight bytes a pixel for 16 bits a channel, and four for what they become; elsewhere four and a copy.
-    Ok((area * 12, area * 4))
+    let input = Cursor::new(bytes);
+    let colours = match kind {
+        Kind::Png => PngDecoder::new(input).map_err(pixels::rejected)?.color_type(),
+        Kind::WebP => WebPDecoder::new(input).map_err(pixels::rejected)?.color_type(),
+        _ => ColorType::Rgba8,
+    };
+    let left = area * if colours.has_alpha() { 4 } else { 3 };
+    let decoding = match kind {
+        // Three planes of two bytes each, and what they become.
+        Kind::Avif => area * 10,
+        // As it is.
+        _ if colours == ColorType::Rgb8 => left,
+        // What the file holds, and the copy with eight bits a channel, or without what cannot be seen through after all.
+        _ => area * u64::from(colours.bytes_per_pixel()) + left,
+    };
+    Ok(Memory {
+        decoding,
+        left,
+        alpha: colours.has_alpha(),
+    })
 }
 
 /// Decodes a picture that does not move, at a size divided by up to `shrink` where the format can.

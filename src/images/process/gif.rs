@@ -50,7 +50,7 @@ pub(super) fn strip(data: &[u8], limits: &Limits) -> Result<Stripped, Rejected> 
                 let area = u64::from(w) * u64::from(h);
                 frames += 1;
                 total += area.max(screen_area);
-                limits.check_animation(total)?;
+                limits.check_animation(u64::from(frames), total)?;
                 if (left, top) != (0, 0) || (w, h) != (width, height) {
                     largest_other = largest_other.max(area);
                 }

@@ -4,7 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::raster::Raster;
-use super::variant::{Cut, Rendered, VariantFormat, Wanted, one, place, shrink};
+use super::variant::{Cut, Rendered, VariantFormat, Wanted, fitting, need, one, place};
 use super::{Kind, Limits, Rejected, decode};
 
 /// A picture, or a cut of one, in memory.
@@ -20,14 +20,12 @@ pub fn masters(original: &[u8], cuts: &[(Option<Cut>, u32)], limits: &Limits) ->
         .ok_or_else(|| Rejected::unsupported("The original is no image that variants are made of."))?;
     guarded(|| {
         let (source_w, source_h) = decode::size(kind, original, limits)?;
-        let wanted = |(cut, width): &(Option<Cut>, u32)| Wanted {
-            width: *width,
-            cut: *cut,
-            format: VariantFormat::Png,
-        };
-        let places = cuts.iter().map(|cut| place(source_w, source_h, wanted(cut)));
+        let all = all_of(cuts);
+        let places = all.iter().map(|wanted| place(source_w, source_h, *wanted));
         let places = places.collect::<Result<Vec<_>, _>>()?;
-        let decoded = decode::still(kind, original, shrink(&places), limits)?;
+        let (shrink, memory) = fitting(kind, original, &places, &all, limits)?;
+        limits.check_memory(memory)?;
+        let decoded = decode::still(kind, original, shrink, limits)?;
         places
             .into_iter()
             .map(|place| Ok(Master(decoded.made(place)?)))
@@ -35,7 +33,34 @@ pub fn masters(original: &[u8], cuts: &[(Option<Cut>, u32)], limits: &Limits) ->
     })
 }
 
+/// Bytes of memory that [`masters`] takes, told from the header alone.
+pub fn masters_need(original: &[u8], cuts: &[(Option<Cut>, u32)], limits: &Limits) -> u64 {
+    need(original, &all_of(cuts), limits)
+}
+
+/// As formats that take little, since nothing is encoded yet.
+fn all_of(cuts: &[(Option<Cut>, u32)]) -> Vec<Wanted> {
+    let wanted = |(cut, width): &(Option<Cut>, u32)| Wanted {
+        width: *width,
+        cut: *cut,
+        format: VariantFormat::Png,
+    };
+    cuts.iter().map(wanted).collect()
+}
+
 impl Master {
+    /// Bytes of memory it takes.
+    pub fn bytes(&self) -> u64 {
+        // Three planes or three bytes, at most four.
+        self.0.width() as u64 * self.0.height() as u64 * 4
+    }
+
+    /// Pixels of a variant of this width.
+    pub fn pixels_at(&self, width: u32) -> u64 {
+        let (own_width, height) = (self.0.width().max(1) as u64, self.0.height() as u64);
+        u64::from(width) * (height * u64::from(width)).div_ceil(own_width)
+    }
+
     /// A variant of this width, which may not be larger than the master.
     ///
     /// # Errors

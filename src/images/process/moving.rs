@@ -14,6 +14,8 @@ use super::{Kind, Limits, Rejected, encode, gif, pixels};
 /// Browsers stretch anything shorter to a tenth of a second, so that is what the author saw.
 const SHORTEST_MS: u32 = 20;
 const STRETCHED_MS: u32 = 100;
+/// The longest that a GIF can show a frame; all frames that there may be stay within what WebP can count.
+const LONGEST_MS: u32 = 655_350;
 
 /// Whether a stored original has more than one frame. Stored originals are well-formed, so a look at labels is enough.
 pub(super) fn moves(kind: Kind, bytes: &[u8]) -> bool {
@@ -79,7 +81,11 @@ fn written(frames: Frames<'_>, loops: u32, wanted: Wanted) -> Result<Rendered, R
             return super::variant::one(decode_opaque(small), wanted.format);
         }
         let shown = over / under.max(1);
-        let shown = if shown < SHORTEST_MS { STRETCHED_MS } else { shown };
+        let shown = if shown < SHORTEST_MS {
+            STRETCHED_MS
+        } else {
+            shown.min(LONGEST_MS)
+        };
         let animation = match &mut animation {
             Some(animation) => animation,
             None => animation.insert(encode::Animation::new(width, height, loops)?),

@@ -93,7 +93,7 @@ pub(super) fn strip(data: &[u8], limits: &Limits) -> Result<Stripped, Rejected> 
     if animated {
         // The canvas, the frame and the copy handed out, each RGBA.
         limits.check_memory(area * 16)?;
-        limits.check_animation(area * frames)?;
+        limits.check_animation(frames, area * frames)?;
     }
     Ok(Stripped {
         bytes,

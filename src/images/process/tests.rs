@@ -244,14 +244,14 @@ fn a_spooled_file_is_read_and_an_unreadable_one_is_our_fault() {
     let file = folder.path().join("upload");
     std::fs::write(&file, jpeg()).unwrap();
     let open = || std::fs::File::open(&file).unwrap();
-    assert!(process(&mut open(), &Limits::default()).is_ok());
+    assert_eq!(read(&mut open(), &Limits::default()).unwrap(), jpeg());
     let small = Limits {
         max_bytes: 100,
         ..Limits::default()
     };
-    assert_eq!(process(&mut open(), &small).unwrap_err().code, "image_too_large");
+    assert_eq!(read(&mut open(), &small).unwrap_err().code, "image_too_large");
     let mut write_only = std::fs::File::create(folder.path().join("none")).unwrap();
-    assert_eq!(process(&mut write_only, &small).unwrap_err().code, "internal_error");
+    assert_eq!(read(&mut write_only, &small).unwrap_err().code, "internal_error");
 }
 
 /// Real files from elsewhere, when a folder of them is given: for use by hand.
@@ -262,7 +262,7 @@ fn a_folder_of_pictures() {
     for entry in std::fs::read_dir(std::env::var("PICTURES").unwrap()).unwrap() {
         let path = entry.unwrap().path();
         let start = Instant::now();
-        match process(&mut std::fs::File::open(&path).unwrap(), &Limits::default()) {
+        match take(&std::fs::read(&path).unwrap()) {
             Ok(done) => {
                 std::fs::write(out.join(path.file_name().unwrap()), &done.bytes).unwrap();
                 println!(

@@ -86,8 +86,8 @@ pub fn offered_formats(media_type: &str, animated: bool, has_alpha: bool) -> &'s
     match media_type {
         "image/gif" | "image/png" | "image/webp" if animated => &[WebP],
         // Logos and drawings: what is lossless stays lossless.
-        "image/gif" | "image/png" | "image/webp" if has_alpha => &[WebP, Png],
-        "image/jpeg" | "image/png" | "image/webp" | "image/gif" => &[Avif, WebP, Jpeg],
+        "image/avif" | "image/gif" | "image/png" | "image/webp" if has_alpha => &[WebP, Png],
+        "image/avif" | "image/gif" | "image/jpeg" | "image/png" | "image/webp" => &[Avif, WebP, Jpeg],
         _ => &[],
     }
 }
@@ -164,8 +164,8 @@ fn all(kind: Kind, original: &[u8], wanted: &[Wanted], limits: &Limits) -> Resul
         .iter()
         .map(|wanted| place(source_w, source_h, *wanted))
         .collect::<Result<Vec<_>, _>>()?;
-    let shrink = shrink(&places);
-    limits.check_memory(memory(kind, original, shrink, &places, wanted, limits)?)?;
+    let (shrink, memory) = fitting(kind, original, &places, wanted, limits)?;
+    limits.check_memory(memory)?;
     let decoded = decode::still(kind, original, shrink, limits)?;
     wanted
         .iter()
@@ -174,7 +174,46 @@ fn all(kind: Kind, original: &[u8], wanted: &[Wanted], limits: &Limits) -> Resul
         .collect()
 }
 
-/// Bytes of memory that [`render`] may take beside the original and the finished files, told from the header alone.
+/// Bytes of memory that [`render`] takes beside the original and the finished files, told from the header alone. For what
+/// cannot be told, the most it may take.
+pub fn need(original: &[u8], wanted: &[Wanted], limits: &Limits) -> u64 {
+    let told = || {
+        let kind = Kind::of(original)?;
+        let (source_w, source_h) = decode::size(kind, original, limits).ok()?;
+        if moving::moves(kind, original) {
+            // The canvas, the frame and its copy; and what the encoder of animations compares and tries.
+            let area = u64::from(source_w) * u64::from(source_h);
+            return Some((area * 76).min(limits.max_decode_bytes));
+        }
+        let places = wanted.iter().map(|wanted| place(source_w, source_h, *wanted));
+        let places = places.collect::<Result<Vec<_>, _>>().ok()?;
+        Some(fitting(kind, original, &places, wanted, limits).ok()?.1)
+    };
+    catch_unwind(AssertUnwindSafe(told))
+        .ok()
+        .flatten()
+        .unwrap_or(limits.max_decode_bytes)
+}
+
+/// By how much the original is decoded smaller, and the bytes of memory that are taken then: more than would be best where
+/// the memory is not enough otherwise.
+pub(super) fn fitting(
+    kind: Kind,
+    original: &[u8],
+    places: &[Place],
+    wanted: &[Wanted],
+    limits: &Limits,
+) -> Result<(usize, u64), Rejected> {
+    let mut shrink = shrink(places);
+    loop {
+        let memory = memory(kind, original, shrink, places, wanted, limits)?;
+        if memory <= limits.max_decode_bytes || kind != Kind::Jpeg || shrink >= 8 {
+            return Ok((shrink, memory));
+        }
+        shrink *= 2;
+    }
+}
+
 fn memory(
     kind: Kind,
     original: &[u8],
@@ -183,24 +222,36 @@ fn memory(
     wanted: &[Wanted],
     limits: &Limits,
 ) -> Result<u64, Rejected> {
-    let (decoding, left) = decode::memory(kind, original, shrink, limits)?;
+    let (source_w, _) = decode::size(kind, original, limits)?;
+    let decode::Memory { decoding, left, alpha } = decode::memory(kind, original, shrink, limits)?;
     let encoding = places
         .iter()
         .zip(wanted)
-        .map(|(place, wanted)| u64::from(place.width) * u64::from(place.height) * encoding_bytes(wanted.format))
+        .map(|(place, wanted)| {
+            // Making smaller goes by way of a picture that is narrower but as high as the original.
+            let narrower = left * u64::from(place.width) / u64::from(source_w.max(1));
+            narrower + u64::from(place.width) * u64::from(place.height) * encoding_bytes(wanted.format, alpha)
+        })
         .max()
         .unwrap_or_default();
-    // Making smaller goes by way of a picture that is narrower but as high as the original: no more than it.
-    Ok(decoding.max(left * 2 + encoding))
+    Ok(decoding.max(left + encoding))
 }
 
-/// Bytes an encoder is taken to hold for a pixel, with the pixels it is given.
-fn encoding_bytes(format: VariantFormat) -> u64 {
+/// The width of the widest variant, in pixels.
+pub const WIDEST: u32 = 2560;
+
+/// Bytes the encoder of AVIF is taken to hold for a pixel.
+pub const AVIF_BYTES: u64 = 16;
+
+/// Bytes an encoder is taken to hold for a pixel, with the pixels it is given: what was seen with 10 megapixels (14, 4, 3
+/// and 6; 30 for WebP without loss), and a little more.
+fn encoding_bytes(format: VariantFormat, alpha: bool) -> u64 {
     match format {
-        VariantFormat::Avif => 64,
-        VariantFormat::WebP => 24,
-        VariantFormat::Jpeg => 12,
-        VariantFormat::Png => 12,
+        VariantFormat::Avif => AVIF_BYTES,
+        VariantFormat::WebP if alpha => 30,
+        VariantFormat::WebP => 6,
+        VariantFormat::Jpeg => 4,
+        VariantFormat::Png => 8,
     }
 }
 

@@ -70,7 +70,7 @@ fn strip_extended(header: &[u8], riff: &mut Reader<'_>, limits: &Limits) -> Resu
             b"ANIM" if animated => push_chunk(&mut kept, (part.0, part.1.get(..6).ok_or_else(Rejected::truncated)?)),
             b"ANMF" if animated => {
                 frames += 1;
-                limits.check_animation(frames * area)?;
+                limits.check_animation(frames, frames * area)?;
                 let frame = frame(part.1, width, height)?;
                 push_chunk(&mut kept, (*b"ANMF", &frame));
             }

@@ -24,7 +24,7 @@ use crate::types::{Id, Patch, Time};
 
 pub use list::list;
 pub use records::{record, records};
-pub use replace::{NewFile, check_other, replace};
+pub use replace::{check_other, replace};
 pub use uses::is_public;
 use uses::{is_used, users};
 
@@ -76,15 +76,24 @@ struct FileRow {
     camera: Option<String>,
 }
 
-/// An image that is about to be in the library: its file is stored already.
+/// A file that is about to be an image's: it is stored already.
+#[derive(Debug, Clone)]
+pub struct NewFile {
+    /// Its key in the media store.
+    pub file_key: String,
+    /// The name it was uploaded under; without one an image that is there keeps its own.
+    pub filename: Option<String>,
+    /// What is known about it; its bytes are not needed here.
+    pub processed: Processed,
+    /// The key and the size of the file as it was uploaded, where that is kept.
+    pub upload: Option<(String, usize)>,
+}
+
+/// An image that is about to be in the library.
 #[derive(Debug, Clone)]
 pub struct NewImage {
-    /// The file's key in the media store.
-    pub file_key: String,
-    /// The name it was uploaded under.
-    pub filename: Option<String>,
-    /// What is known about the file; its bytes are not needed here.
-    pub processed: Processed,
+    /// Its file.
+    pub file: NewFile,
     /// Its words, checked.
     pub words: ImagePatch,
 }
@@ -197,12 +206,17 @@ fn apply(row: &mut ImageRow, patch: ImagePatch, now: Time) -> Result<()> {
 
 /// Puts an image into the library.
 pub fn insert(tx: &mut Tx<'_>, actor: &Actor, uploader: &Id, new: &NewImage) -> Result<ImageRow> {
-    let file = &new.processed;
+    let NewFile {
+        file_key,
+        filename,
+        processed: file,
+        ..
+    } = &new.file;
     let default = || format!("image.{}", file.extension);
     let mut row = ImageRow {
         id: Id::new(),
-        file_key: new.file_key.clone(),
-        filename: new.filename.as_deref().and_then(clean_filename).unwrap_or_else(default),
+        file_key: file_key.clone(),
+        filename: filename.as_deref().and_then(clean_filename).unwrap_or_else(default),
         alt: None,
         credit: None,
         caption: None,
@@ -240,7 +254,7 @@ pub fn insert(tx: &mut Tx<'_>, actor: &Actor, uploader: &Id, new: &NewImage) -> 
             images::rights_told.eq(row.rights_told),
         ))
         .execute(tx.conn)?;
-    insert_file(tx, &row.id, &row.file_key, file)?;
+    insert_file(tx, &row.id, &new.file)?;
     variants::store::remember_point(tx, &row.id, &row.file_key, row.focal_point())?;
     words::put(tx.conn, &row)?;
     audit::record(
@@ -255,7 +269,13 @@ pub fn insert(tx: &mut Tx<'_>, actor: &Actor, uploader: &Id, new: &NewImage) -> 
 }
 
 /// Keeps what is known of an image's file; it is stored already.
-fn insert_file(tx: &mut Tx<'_>, image: &Id, file_key: &str, file: &Processed) -> Result<()> {
+fn insert_file(tx: &mut Tx<'_>, image: &Id, new: &NewFile) -> Result<()> {
+    let NewFile {
+        file_key,
+        processed: file,
+        upload,
+        ..
+    } = new;
     let placeholder = file.placeholder.as_ref().map(serde_json::to_string).transpose();
     let camera = file.camera.as_ref().map(Camera::from);
     let camera = camera.as_ref().map(serde_json::to_string).transpose();
@@ -273,12 +293,39 @@ fn insert_file(tx: &mut Tx<'_>, image: &Id, file_key: &str, file: &Processed) ->
             image_files::camera.eq(camera.map_err(Problem::internal)?),
         ))
         .execute(tx.conn)?;
+    if let Some((key, bytes)) = upload {
+        diesel::insert_into(image_files::table)
+            .values((
+                image_files::file_key.eq(key),
+                image_files::image_id.eq(image),
+                image_files::sha256.eq(&file.source_sha256),
+                image_files::source_sha256.eq(&file.source_sha256),
+                image_files::media_type.eq(file.media_type),
+                image_files::width.eq(i64::from(file.width)),
+                image_files::height.eq(i64::from(file.height)),
+                image_files::bytes.eq(*bytes as i64),
+                image_files::upload_of.eq(file_key),
+            ))
+            .execute(tx.conn)?;
+    }
     variants::store::plan(tx, file_key, file)
+}
+
+/// The file an image was uploaded as: its key, its size in bytes and its type. None where it is not kept.
+pub fn upload_of(conn: &mut Conn, file_key: &str) -> Result<Option<(String, i64, String)>> {
+    Ok(image_files::table
+        .filter(image_files::upload_of.eq(file_key))
+        .select((image_files::file_key, image_files::bytes, image_files::media_type))
+        .first(conn)
+        .optional()?)
 }
 
 /// The file is no image's any more: it stays for a while, for whoever still has its address, and is then removed.
 fn retire(tx: &mut Tx<'_>, file_key: &str) -> Result<()> {
-    diesel::update(image_files::table.find(file_key))
+    let both = image_files::file_key
+        .eq(file_key)
+        .or(image_files::upload_of.eq(file_key));
+    diesel::update(image_files::table.filter(both))
         .set(image_files::retired_ms.eq(tx.now.ms()))
         .execute(tx.conn)?;
     Ok(())

@@ -1,6 +1,6 @@
 //! Images as editors get them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use diesel::prelude::*;
 
@@ -37,6 +37,12 @@ pub fn records(conn: &mut Conn, config: &Config, caller: &Caller, rows: &[ImageR
         ))
         .load(conn)?;
     let mut files: HashMap<String, FileRow> = files.into_iter().map(|file| (file.file_key.clone(), file)).collect();
+    let uploads: HashSet<Option<String>> = image_files::table
+        .filter(image_files::upload_of.eq_any(files.keys()))
+        .select(image_files::upload_of)
+        .load(conn)?
+        .into_iter()
+        .collect();
     let people = people(conn, rows.iter().map(|row| row.uploaded_by.clone()))?;
     let ids: Vec<&Id> = rows.iter().map(|row| &row.id).collect();
     let mut uses = uses_of(conn, caller, &ids)?;
@@ -70,6 +76,9 @@ pub fn records(conn: &mut Conn, config: &Config, caller: &Caller, rows: &[ImageR
             placeholder,
             camera,
             url: media_url(config, &row.file_key),
+            upload_url: uploads
+                .contains(&Some(row.file_key.clone()))
+                .then(|| format!("{}/management/v1/images/{}/upload", config.public_url, row.id)),
             used_in: uses.remove(&row.id).unwrap_or_default(),
             created_at: row.created,
             created_by: PersonRef {

@@ -3,9 +3,8 @@
 use diesel::prelude::*;
 use serde_json::json;
 
-use super::super::process::Processed;
 use super::super::variants;
-use super::{ImageRow, claim, find_same, insert_file, lock_source, retire, tell_readers, words};
+use super::{ImageRow, NewFile, claim, find_same, insert_file, lock_source, retire, tell_readers, words};
 use crate::audit::{self, Actor};
 use crate::auth::Caller;
 use crate::conditional::Guard;
@@ -13,17 +12,6 @@ use crate::db::{Conn, Tx};
 use crate::error::{Code, Problem, Result};
 use crate::schema::{image_files, images};
 use crate::types::Id;
-
-/// The file that comes.
-#[derive(Debug, Clone)]
-pub struct NewFile {
-    /// Its key in the media store.
-    pub file_key: String,
-    /// The name it was sent under; without one the image keeps its own.
-    pub filename: Option<String>,
-    /// What is known about it.
-    pub processed: Processed,
-}
 
 /// 409 when another image of the library has the same file: one picture is one image. Whether it is this image's own.
 pub fn check_other(conn: &mut Conn, id: &Id, source_sha256: &str) -> Result<bool> {
@@ -51,7 +39,7 @@ pub fn replace(tx: &mut Tx<'_>, caller: &Caller, id: &Id, guard: &Guard, new: &N
         .find(&row.file_key)
         .select(image_files::sha256)
         .first(tx.conn)?;
-    insert_file(tx, id, &new.file_key, &new.processed)?;
+    insert_file(tx, id, new)?;
     retire(tx, &row.file_key)?;
     row.file_key.clone_from(&new.file_key);
     variants::store::remember_point(tx, id, &row.file_key, row.focal_point())?;

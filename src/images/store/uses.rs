@@ -112,22 +112,42 @@ struct Live {
     status: String,
 }
 
+/// Uses that are looked at in one go, and of each image when there are more: a logo may stand in every story.
+const AT_ONCE: i64 = 2000;
+const OF_EACH: i64 = 200;
+
+/// Loads uses of these images, of none of them without end.
+fn bounded<T>(ids: &[&Id], mut load: impl FnMut(Vec<&Id>, i64) -> QueryResult<Vec<T>>) -> Result<Vec<T>> {
+    let all = load(ids.to_vec(), AT_ONCE)?;
+    if (all.len() as i64) < AT_ONCE {
+        return Ok(all);
+    }
+    let mut some = Vec::new();
+    for id in ids {
+        some.extend(load(vec![*id], OF_EACH)?);
+    }
+    Ok(some)
+}
+
 /// Where images are used: by the captions of working copies that the caller may see, and by live stories, for those
 /// who see no more under the title that readers see.
 pub fn uses_of(conn: &mut Conn, caller: &Caller, ids: &[&Id]) -> Result<HashMap<Id, Vec<ImageUse>>> {
-    let placed: Vec<(Id, Id, Id, String, String, Id)> = captions::table
-        .inner_join(articles::table.on(articles::id.eq(captions::article_id)))
-        .filter(captions::image_id.eq_any(ids.to_vec()))
-        .order(captions::id.desc())
-        .select((
-            captions::image_id,
-            captions::id,
-            articles::id,
-            articles::title,
-            articles::status,
-            articles::owner_id,
-        ))
-        .load(conn)?;
+    let placed: Vec<(Id, Id, Id, String, String, Id)> = bounded(ids, |ids, most| {
+        captions::table
+            .inner_join(articles::table.on(articles::id.eq(captions::article_id)))
+            .filter(captions::image_id.eq_any(ids))
+            .order(captions::id.desc())
+            .select((
+                captions::image_id,
+                captions::id,
+                articles::id,
+                articles::title,
+                articles::status,
+                articles::owner_id,
+            ))
+            .limit(most)
+            .load(conn)
+    })?;
     let live = live_uses(conn, caller, ids)?;
     let shown: HashMap<(&Id, &Id), &Live> = live.iter().map(|one| ((&one.image, &one.article), one)).collect();
     let mut named: HashSet<(Id, Id)> = HashSet::new();
@@ -208,21 +228,24 @@ fn held_uses(conn: &mut Conn, caller: &Caller, ids: &[&Id]) -> Result<Vec<(Id, I
 }
 
 fn live_uses(conn: &mut Conn, caller: &Caller, ids: &[&Id]) -> Result<Vec<Live>> {
-    let rows: Vec<(Id, Id, String, String, String, Id)> = publication_images::table
-        .inner_join(publications::table.on(publications::article_id.eq(publication_images::article_id)))
-        .inner_join(articles::table.on(articles::id.eq(publication_images::article_id)))
-        .filter(publication_images::ref_id.eq_any(ids.to_vec()))
-        .filter(publications::state.eq(literals::Live))
-        .order(publication_images::article_id.desc())
-        .select((
-            publication_images::ref_id,
-            publication_images::article_id,
-            publications::card,
-            articles::title,
-            articles::status,
-            articles::owner_id,
-        ))
-        .load(conn)?;
+    let rows: Vec<(Id, Id, String, String, String, Id)> = bounded(ids, |ids, most| {
+        publication_images::table
+            .inner_join(publications::table.on(publications::article_id.eq(publication_images::article_id)))
+            .inner_join(articles::table.on(articles::id.eq(publication_images::article_id)))
+            .filter(publication_images::ref_id.eq_any(ids))
+            .filter(publications::state.eq(literals::Live))
+            .order(publication_images::article_id.desc())
+            .select((
+                publication_images::ref_id,
+                publication_images::article_id,
+                publications::card,
+                articles::title,
+                articles::status,
+                articles::owner_id,
+            ))
+            .limit(most)
+            .load(conn)
+    })?;
     let live = |(image, article, card, title, status, owner): (Id, Id, String, String, String, Id)| {
         let open = caller.is_editor() || owner == caller.id;
         let title = if open {

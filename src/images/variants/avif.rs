@@ -12,15 +12,15 @@ use bytes::Bytes;
 use diesel::prelude::*;
 use tokio::sync::oneshot;
 
-use super::making::{keep, memory};
+use super::making::{bytes_of, keep};
 use super::spec::{self, Cropped, Spec};
 use super::store::{self, Original, READY, TRIES};
 use crate::app::State;
 use crate::db::Tx;
 use crate::error::{Problem, Result};
 use crate::images::process::Limits;
-use crate::images::process::masters::{Master, masters};
-use crate::images::process::variant::VariantFormat;
+use crate::images::process::masters::{Master, masters, masters_need};
+use crate::images::process::variant::{AVIF_BYTES, VariantFormat};
 use crate::images::store::is_public;
 use crate::schema::{image_plans, image_variants};
 use crate::types::Time;
@@ -33,8 +33,6 @@ const LEASE_SECONDS: i64 = 600;
 const NO_LEASE_SECONDS: i64 = 10 * LEASE_SECONDS;
 /// The wait after a failure, times the tries.
 const WAIT_SECONDS: i64 = 60;
-/// What encoding one file takes, in bytes.
-const ENCODING: u64 = 128 * 1024 * 1024;
 
 /// Makes what is wanted for as long as the program runs.
 pub async fn run(app: State) {
@@ -195,20 +193,29 @@ async fn make_all(app: &State, worker: &Worker, job: &Job) -> Result<Option<Opti
     let there: HashSet<String> = there.into_iter().collect();
     let mut missing = original.source().all_of(VariantFormat::Avif, original.point);
     missing.retain(|spec| !there.contains(&spec.to_string()));
-    let Some(bytes) = bytes_of(app, &original, &missing).await? else {
+    if missing.is_empty() {
         return Ok(Some(Some(original)));
-    };
+    }
+    let turn = app.decoding.turn(0).await?;
+    let bytes = bytes_of(app, &original).await?;
+    let bytes = bytes.ok_or_else(|| Problem::internal("the original is not in the media store"))?;
+    let bytes = bytes.map_err(Problem::internal)?;
     let cuts = widest(&missing);
-    let turn = app.decoding.turn(memory(&original)).await?;
     let wanted: Vec<_> = cuts
         .iter()
         .map(|(cropped, width)| (spec::cut(*cropped), *width))
         .collect();
+    let turn = app
+        .decoding
+        .enough(turn, masters_need(&bytes, &wanted, &Limits::of_stored()))
+        .await?;
     let pictures = worker.run(move || {
         let _held = turn;
-        masters(&bytes, &wanted, &Limits::default())
+        masters(&bytes, &wanted, &Limits::of_stored())
     });
     let pictures = pictures.await?.map_err(Problem::internal)?;
+    // They stay in memory while files are made of them, which takes a while.
+    let _kept = app.decoding.aside(pictures.iter().map(Master::bytes).sum()).await?;
     for ((cropped, _), master) in cuts.iter().zip(pictures) {
         let master = std::sync::Arc::new(master);
         for spec in missing.iter().filter(|spec| spec.cropped == *cropped) {
@@ -224,15 +231,6 @@ async fn make_all(app: &State, worker: &Worker, job: &Job) -> Result<Option<Opti
     Ok(Some(Some(original)))
 }
 
-async fn bytes_of(app: &State, original: &Original, missing: &[Spec]) -> Result<Option<Bytes>> {
-    if missing.is_empty() {
-        return Ok(None);
-    }
-    let stored = app.media.get(&original.file_key, None).await?;
-    let stored = stored.ok_or_else(|| Problem::internal("the original is not in the media store"))?;
-    Ok(Some(stored.bytes))
-}
-
 /// Each cut, with the largest width it is wanted in.
 fn widest(specs: &[Spec]) -> Vec<(Cropped, u32)> {
     let mut cuts: Vec<(Cropped, u32)> = Vec::new();
@@ -246,7 +244,7 @@ fn widest(specs: &[Spec]) -> Vec<(Cropped, u32)> {
 }
 
 async fn encode(app: &State, worker: &Worker, master: &std::sync::Arc<Master>, spec: Spec) -> Result<Bytes> {
-    let turn = app.decoding.aside(ENCODING).await?;
+    let turn = app.decoding.aside(master.pixels_at(spec.width) * AVIF_BYTES).await?;
     let master = std::sync::Arc::clone(master);
     let file = worker.run(move || {
         let _held = turn;

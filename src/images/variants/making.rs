@@ -12,8 +12,9 @@ use super::store::{self, Original};
 use crate::app::State;
 use crate::error::{Code, Problem, Result};
 use crate::images::delivered::{media_url, variant_url};
-use crate::images::process::variant::{Rendered, VariantFormat, Wanted, render};
+use crate::images::process::variant::{Rendered, VariantFormat, Wanted, need, render};
 use crate::images::process::{Limits, Rejected};
+use crate::request::hash;
 
 /// What became of a variant that was not there.
 #[derive(Debug, Clone)]
@@ -209,7 +210,8 @@ async fn wait(mut landed: Landed) -> Result<Made> {
 /// Waits for a turn, and makes everything of the same original that waits by then. A turn may find that an earlier one
 /// has done it.
 async fn fly(app: State, place: OwnedSemaphorePermit, key: String, original: Original) {
-    let turn = match app.decoding.turn(memory(&original)).await {
+    // How much memory it needs is known once it is read.
+    let turn = match app.decoding.turn(0).await {
         Ok(turn) => turn,
         Err(problem) => return app.variants.board.cancel(&key, problem),
     };
@@ -256,11 +258,21 @@ async fn fly(app: State, place: OwnedSemaphorePermit, key: String, original: Ori
     }
 }
 
-/// What decoding an original may take, in bytes.
-pub fn memory(original: &Original) -> u64 {
-    // JPEG: the coefficients of several scans, and the planes they become. Others: 16 bits a channel, and their half.
-    let each = if original.media_type == "image/jpeg" { 6 } else { 12 };
-    u64::from(original.width) * u64::from(original.height) * each
+/// The code of an original whose bytes have changed in the store.
+const BENT: &str = "image_bent";
+
+/// A stored original, as it was when it was stored: what is made of a bent one would be kept for good.
+pub async fn bytes_of(app: &State, original: &Original) -> Result<Option<Result<Bytes, Rejected>>> {
+    let Some(stored) = app.media.get(&original.file_key, None).await? else {
+        return Ok(None);
+    };
+    let (bytes, sha256) = (stored.bytes, original.sha256.clone());
+    let compared = tokio::task::spawn_blocking(move || (hash(&bytes) == sha256).then_some(bytes));
+    let whole = compared.await.map_err(Problem::internal)?;
+    Ok(Some(whole.ok_or_else(|| Rejected {
+        code: BENT,
+        detail: "The stored file is not what was uploaded: put it back from a backup.".into(),
+    })))
 }
 
 /// Makes variants of an original from one decoding, where a busy thread hurts nobody.
@@ -270,21 +282,27 @@ async fn render_all(
     specs: Vec<Spec>,
     turn: crate::images::turns::Turn,
 ) -> Result<Result<Vec<Bytes>, Rejected>> {
-    let bytes = app.media.get(&original.file_key, None).await?;
-    let bytes = bytes.ok_or_else(missing)?.bytes;
+    let bytes = match bytes_of(app, original).await?.ok_or_else(missing)? {
+        Ok(bytes) => bytes,
+        Err(rejected) => return Ok(Err(rejected)),
+    };
+    let wanted: Vec<Wanted> = specs
+        .iter()
+        .map(|spec| Wanted {
+            width: spec.width,
+            cut: spec::cut(spec.cropped),
+            format: spec.format,
+        })
+        .collect();
+    let turn = app
+        .decoding
+        .enough(turn, need(&bytes, &wanted, &Limits::of_stored()))
+        .await?;
     let promised = original.clone();
     let work = move || {
         // Held until the work is done, also when nobody waits any more.
         let _held = turn;
-        let wanted: Vec<Wanted> = specs
-            .iter()
-            .map(|spec| Wanted {
-                width: spec.width,
-                cut: spec::cut(spec.cropped),
-                format: spec.format,
-            })
-            .collect();
-        let rendered = render(&bytes, &wanted, &Limits::default())?;
+        let rendered = render(&bytes, &wanted, &Limits::of_stored())?;
         let checked = specs
             .iter()
             .zip(rendered)
@@ -336,6 +354,11 @@ pub async fn keep(app: &State, file_key: &str, files: &[(Spec, Bytes)]) -> bool 
 async fn give_up(app: &State, original: &Original, rejected: &Rejected) -> Result<()> {
     if rejected.code == "internal_error" {
         return Err(Problem::internal(rejected));
+    }
+    if matches!(rejected.code, "image_too_large" | BENT) {
+        // Nothing is wrong with the picture: another program may have more room, and files come back from backups.
+        tracing::error!(file = original.file_key, cause = %rejected, "a variant cannot be made; the picture is shown as it is");
+        return Ok(());
     }
     tracing::error!(file = original.file_key, cause = %rejected, "no variants can be made of a stored picture; it is shown as it is");
     let original = original.clone();

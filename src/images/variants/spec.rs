@@ -1,10 +1,12 @@
 //! Which variants there may be, and how their addresses are written. Pure.
 
 use crate::images::delivered::FocalPoint;
-use crate::images::process::variant::{Cut, VariantFormat, offered_formats, size_of};
+use crate::images::process::variant::{Cut, VariantFormat, WIDEST, offered_formats, size_of};
 
 /// The widths there are, in pixels. A picture that is not as wide has its own width as well.
-pub const WIDTHS: [u32; 8] = [320, 480, 640, 960, 1280, 1600, 1920, 2560];
+pub const WIDTHS: [u32; 8] = [320, 480, 640, 960, 1280, 1600, 1920, WIDEST];
+/// Larger AVIF files are not made.
+const MOST_AVIF_PIXELS: u64 = 12_000_000;
 /// The widths of cuts that are offered: each twice the one before, for cards and social previews.
 const CUT_WIDTHS: [u32; 3] = [320, 640, 1280];
 /// The width of the one file that is for whoever takes no list: wide enough for social previews and search engines.
@@ -184,10 +186,20 @@ impl Source<'_> {
         }
     }
 
+    /// Pixels of the largest variant of the whole picture.
+    fn widest_area(&self) -> u64 {
+        let width = u64::from(self.width.min(WIDTHS[WIDTHS.len() - 1]));
+        width * width * u64::from(self.height) / u64::from(self.width.max(1))
+    }
+
     /// The formats this picture comes in, best first; AVIF among them whether or not it is made. None when no variants
     /// can be made of it.
     pub fn formats(&self, cropped: Cropped) -> &'static [VariantFormat] {
         let formats = offered_formats(self.media_type, self.animated, self.has_alpha);
+        // What is very high, such as a drawing that explains something, would take minutes and much memory.
+        if cropped.is_none() && formats.contains(&VariantFormat::Avif) && self.widest_area() > MOST_AVIF_PIXELS {
+            return &[VariantFormat::WebP, VariantFormat::Jpeg];
+        }
         // Cards and previews stand still.
         match cropped {
             Some(_) if self.animated && !formats.is_empty() => &[VariantFormat::Jpeg],

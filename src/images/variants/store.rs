@@ -29,6 +29,8 @@ pub struct Original {
     pub file_key: String,
     /// The image it belongs to.
     pub image_id: Id,
+    /// SHA-256 of its bytes, in hexadecimal.
+    pub sha256: String,
     /// Its media type.
     pub media_type: String,
     /// Width in pixels.
@@ -62,7 +64,7 @@ impl Original {
 
 /// Keeps what is known of a new original, and has its AVIF files made.
 pub fn plan(tx: &mut Tx<'_>, file_key: &str, file: &Processed) -> Result<()> {
-    insert_plan(tx, file_key, (file.animated, file.has_alpha), false)
+    insert_plan(tx, file_key, (file.animated, file.has_alpha), file.sealed)
 }
 
 /// The same for an original that was there before; `facts` are whether it moves and whether it can be seen through, or
@@ -77,28 +79,20 @@ pub fn plan_old(tx: &mut Tx<'_>, file_key: &str, facts: Option<(bool, bool)>) ->
 }
 
 fn insert_plan(tx: &mut Tx<'_>, file_key: &str, (animated, has_alpha): (bool, bool), broken: bool) -> Result<()> {
-    let there: Option<String> = image_plans::table
-        .find(file_key)
-        .select(image_plans::file_key)
-        .first(tx.conn)
-        .optional()?;
-    if there.is_some() {
-        return Ok(());
-    }
-    diesel::insert_into(image_plans::table)
-        .values((
-            image_plans::file_key.eq(file_key),
-            image_plans::animated.eq(animated),
-            image_plans::has_alpha.eq(has_alpha),
-            image_plans::broken.eq(broken),
-            image_plans::avif.eq(false),
-            image_plans::changed_ms.eq(tx.now.ms()),
-            image_plans::due_ms.eq((!broken).then_some(tx.now.ms())),
-            image_plans::tries.eq(0),
-            image_plans::lease_ms.eq(0),
-            image_plans::fence.eq(0),
-        ))
-        .execute(tx.conn)?;
+    // Two instances may come upon the same old file.
+    let statement = "INSERT INTO image_plans \
+         (file_key, animated, has_alpha, broken, avif, changed_ms, due_ms, tries, lease_ms, fence) \
+         VALUES ($1, $2 <> 0, $3 <> 0, $4 <> 0, FALSE, $5, NULLIF($6, 0), 0, 0, 0) ON CONFLICT (file_key) DO NOTHING";
+    let flag = |set: bool| Value::Int(i64::from(set));
+    let values = [
+        Value::Text(file_key),
+        flag(animated),
+        flag(has_alpha),
+        flag(broken),
+        Value::Int(tx.now.ms()),
+        Value::Int(if broken { 0 } else { tx.now.ms() }),
+    ];
+    insert_once(tx.conn, statement, &values)?;
     Ok(())
 }
 
@@ -155,7 +149,7 @@ fn is_idle() -> _ {
 }
 
 type OriginalRow = (
-    (String, Id, String, i64, i64),
+    (String, Id, String, String, i64, i64),
     (bool, bool, bool),
     (String, Option<f64>, Option<f64>),
 );
@@ -172,6 +166,7 @@ pub fn find(conn: &mut Conn, stem: &str) -> Result<Option<Original>> {
             (
                 image_files::file_key,
                 image_files::image_id,
+                image_files::sha256,
                 image_files::media_type,
                 image_files::width,
                 image_files::height,
@@ -182,11 +177,12 @@ pub fn find(conn: &mut Conn, stem: &str) -> Result<Option<Original>> {
         .first(conn)
         .optional()?;
     Ok(row.map(|(file, (animated, has_alpha, broken), (shown, x, y))| {
-        let (file_key, image_id, media_type, width, height) = file;
+        let (file_key, image_id, sha256, media_type, width, height) = file;
         Original {
             current: shown == file_key,
             file_key,
             image_id,
+            sha256,
             media_type,
             width: u32::try_from(width).unwrap_or(0),
             height: u32::try_from(height).unwrap_or(0),

@@ -305,6 +305,7 @@ async fn forget_plans(app: &State) -> Result<()> {
 fn unplanned(conn: &mut Conn) -> Result<Vec<(String, String)>> {
     let planned = image_plans::table.filter(image_plans::file_key.eq(image_files::file_key));
     Ok(image_files::table
+        .filter(image_files::upload_of.is_null())
         .filter(not(exists(planned)))
         .order(image_files::file_key.desc())
         .select((image_files::file_key, image_files::media_type))
@@ -314,7 +315,7 @@ fn unplanned(conn: &mut Conn) -> Result<Vec<(String, String)>> {
 
 /// Whether a stored original moves, and whether it can be seen through. None when it cannot be read.
 async fn facts_of(app: &State, file_key: &str, media_type: &str) -> Result<Option<(bool, bool)>> {
-    if matches!(media_type, "image/jpeg" | "image/avif") {
+    if media_type == "image/jpeg" {
         return Ok(Some((false, false)));
     }
     let Some(stored) = app.media.get(file_key, None).await? else {
@@ -324,7 +325,7 @@ async fn facts_of(app: &State, file_key: &str, media_type: &str) -> Result<Optio
     let look = move || {
         let _held = turn;
         let file = process_bytes(&stored.bytes, &Limits::default()).ok()?;
-        Some((file.animated, file.has_alpha))
+        (!file.sealed).then_some((file.animated, file.has_alpha))
     };
     tokio::task::spawn_blocking(look).await.map_err(Problem::internal)
 }

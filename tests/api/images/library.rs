@@ -67,7 +67,7 @@ fn directory(entries: &[(u16, u16, u32, u32)]) -> Vec<u8> {
 }
 
 /// A photograph with what a camera writes, its serial number among it.
-fn photograph(width: u32) -> Vec<u8> {
+pub fn photograph(width: u32) -> Vec<u8> {
     let mut tiff = b"II*\0\x08\0\0\0".to_vec();
     // Two directories of 2 + 3 × 12 + 4 and 2 + 6 × 12 + 4 bytes, then the texts.
     let (first, second) = (8 + 42, 8 + 42 + 78);

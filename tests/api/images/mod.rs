@@ -4,6 +4,7 @@ mod library;
 mod replacing;
 mod rights;
 mod stores;
+mod uploads;
 
 use crate::support::newsroom::{jpeg, png};
 use crate::support::{json, newsroom_tests};

@@ -10,7 +10,7 @@ use crate::support::{Desk, Reply, json, newsroom_tests};
 
 impl Desk {
     /// Runs a command beside the server.
-    fn command(&self, arguments: &[&str]) -> Ended {
+    pub fn command(&self, arguments: &[&str]) -> Ended {
         run_to_end(newsdesk(arguments, &self.settings(), self.folder()), "")
     }
 
@@ -30,7 +30,7 @@ fn age(path: &Path, days: u64) {
 }
 
 /// Waits until it is so; retention looks at each start.
-async fn until(what: &str, is_so: impl Fn() -> bool) {
+pub async fn until(what: &str, is_so: impl Fn() -> bool) {
     let start = Instant::now();
     while !is_so() {
         assert!(start.elapsed() < Duration::from_secs(30), "{what}");
@@ -67,19 +67,21 @@ newsroom_tests! {
         let (old, variant, young) = (orphan(".png"), orphan("-w320.webp"), folder.join(format!("{prefix}{}.png", "1".repeat(30))));
         let staged = folder.join(format!("{prefix}{}.png#1", "2".repeat(30)));
         let foreign = desk.folder().join("media/readme.txt");
-        for file in [&old, &variant, &young, &staged, &foreign] {
+        // Another size that no row counts, as after a database was restored.
+        let uncounted = PathBuf::from(desk.file_of(&image).display().to_string().replace(".png", "-w320.webp"));
+        for file in [&old, &variant, &young, &staged, &foreign, &uncounted] {
             std::fs::write(file, "x").expect("a file");
         }
-        for file in [&old, &variant, &staged, &foreign, &desk.file_of(&image)] {
+        for file in [&old, &variant, &staged, &foreign, &uncounted, &desk.file_of(&image)] {
             age(file, 2);
         }
         let checked = desk.command(&["media", "check"]);
         assert_eq!(checked.code, Some(1), "{checked:?}");
-        assert!(checked.out.contains("orphan") && checked.err.contains("2 that no image owns"), "{checked:?}");
+        assert!(checked.out.contains("orphan") && checked.err.contains("3 that no image owns"), "{checked:?}");
         desk.terminate();
         desk.database().execute("DELETE FROM meta WHERE name = 'media_looked_ms'");
         desk.start();
-        until("orphans stay", || [&old, &variant, &staged].iter().all(|file| !file.exists())).await;
+        until("orphans stay", || [&old, &variant, &staged, &uncounted].iter().all(|file| !file.exists())).await;
         assert!([&young, &foreign, &desk.file_of(&image)].iter().all(|file| file.exists()));
         desk.command(&["media", "check"]).done();
     }
@@ -176,5 +178,8 @@ newsroom_tests! {
         assert_eq!(moved.code, Some(1));
         let key = file.file_name().expect("a name").to_str().expect("text");
         assert!(moved.err.contains("copied as they are") && moved.err.contains(key), "{moved:?}");
+        // It is told as long as it is so.
+        let again = desk.command(&["media", "move", &format!("file://{}", desk.folder().join("elsewhere").display())]);
+        assert!(again.code == Some(1) && again.err.contains(key), "{again:?}");
     }
 }

@@ -1,7 +1,10 @@
 //! AVIF files, made ahead and offered when they are all there. The pictures are small: whatever else runs on the machine
 //! goes before the making of them.
 
-use super::{candidates, eventually, photo, types};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::{candidates, eventually, photo, size_of, types};
 use crate::support::{Desk, Value, newsroom_tests};
 
 fn has_avif(shown: &Value) -> bool {
@@ -72,6 +75,39 @@ newsroom_tests! {
         let list = desk.as_reader().get("/articles").await.is(200);
         assert_eq!(list["data"][0]["cover"]["image"], shown, "lists follow, too");
         assert!(updates(&desk).await <= 1, "one line for all of its files");
+    }
+
+    async fn an_avif_upload_comes_in_every_size_and_format(desk, AVIF = "on") {
+        let photograph = desk.upload("image/jpeg", photo(120, 80, 35)).await;
+        let story = desk.story_with(&photograph, "JPEG").await;
+        eventually("it is offered", || async { has_avif(&desk.cover(&story).await) }).await;
+        let whole = named(&desk.cover(&story).await).swap_remove(0);
+        let file = desk.file(&whole).await.is(200).bytes.to_vec();
+
+        let image = desk.upload("image/avif", file).await;
+        let story = desk.story_with(&image, "AVIF").await;
+        eventually("it is offered, too", || async { has_avif(&desk.cover(&story).await) }).await;
+        let shown = desk.cover(&story).await;
+        assert_eq!(types(&shown["sources"]), ["image/avif", "image/webp", "image/jpeg"]);
+        assert_eq!((&shown["width"], &shown["height"]), (&120.into(), &80.into()));
+        for (url, width) in shown["sources"].as_array().expect("sources").iter().skip(1).flat_map(|source| {
+            candidates(source["srcset"].as_str().expect("a srcset"))
+        }) {
+            let file = desk.file(&url).await.is(200);
+            assert_eq!(size_of(&file.bytes), (width, 80), "{url}");
+        }
+    }
+
+    async fn an_avif_that_can_be_seen_through_stays_so(desk) {
+        let sample = include_str!("../../../src/images/process/tests/sample.avif.txt").trim();
+        let image = desk.upload("image/avif", STANDARD.decode(sample).expect("base64")).await;
+        let story = desk.story_with(&image, "Biểu trưng").await;
+        let shown = desk.cover(&story).await;
+        assert_eq!(types(&shown["sources"]), ["image/webp", "image/png"]);
+        let png = shown["sources"][1]["srcset"].as_str().map(candidates).expect("a srcset").swap_remove(0).0;
+        let file = desk.file(&png).await.is(200);
+        let picture = image::load_from_memory(&file.bytes).expect("a PNG").into_rgba8();
+        assert!(picture.pixels().any(|pixel| pixel.0[3] < 255));
     }
 
     async fn without_avif_nothing_is_made_and_nothing_is_offered(desk) {

@@ -1,5 +1,7 @@
 //! Sizes, cuts and formats, made when they are first asked for.
 
+use sha2::{Digest, Sha256};
+
 use image::{DynamicImage, Frame, ImageFormat, Rgba, RgbaImage};
 
 use super::{candidates, eventually, photo, size_of, types, written};
@@ -237,6 +239,42 @@ newsroom_tests! {
         desk.as_reader().get(&path).await.refuses(404, "not_found");
     }
 
+    async fn large_pictures_come_in_every_size(desk) {
+        // Upright as phones write it: more than a wide one of as many pixels.
+        let portrait = image::RgbImage::from_pixel(3024, 4032, image::Rgb([90, 120, 150]));
+        let flat = image::RgbImage::from_pixel(6000, 4000, image::Rgb([10, 200, 90]));
+        for (file, format, extension, wanted) in [
+            (portrait, image::ImageFormat::Jpeg, ".jpg", (2560, 3413)),
+            (flat, image::ImageFormat::Png, ".png", (2560, 1707)),
+        ] {
+            let image = desk.upload(format.to_mime_type(), written(&file.into(), format)).await;
+            let path = desk.path(&image.text("/url")).to_owned();
+            for ending in ["-w2560.webp", "-w320.jpg"] {
+                let made = desk.as_reader().get(&path.replace(extension, ending)).await.is(200);
+                let width = if ending.contains("320") { 320 } else { wanted.0 };
+                assert_eq!(size_of(&made.bytes).0, width, "{ending} of {path}");
+                assert!(width == 320 || size_of(&made.bytes).1 == wanted.1);
+            }
+        }
+        assert_eq!(desk.database().count("image_plans WHERE broken"), 0);
+    }
+
+    async fn a_bent_original_is_shown_as_it_is_until_it_is_back(desk) {
+        let image = desk.upload("image/jpeg", photo(800, 600, 9)).await;
+        let original = desk.path(&image.text("/url")).to_owned();
+        let file = desk.folder().join("media").join(original.trim_start_matches("/media/"));
+        let whole = std::fs::read(&file).expect("the original");
+        let mut bent = whole.clone();
+        let middle = bent.len() / 2;
+        bent[middle] ^= 4;
+        std::fs::write(&file, bent).expect("a damaged disk");
+        let variant = original.replace(".jpg", "-w640.webp");
+        assert_eq!(desk.as_reader().get(&variant).await.is(307).header("location"), image.text("/url"));
+        assert_eq!(desk.database().count("image_variants"), 0, "nothing is kept of it");
+        std::fs::write(&file, whole).expect("a backup");
+        desk.as_reader().get(&variant).await.is(200);
+    }
+
     async fn a_picture_that_cannot_be_read_any_more_is_shown_as_it_is(desk) {
         let image = desk.upload("image/jpeg", photo(800, 600, 8)).await;
         let story = desk.story_with(&image, "Hỏng").await;
@@ -245,7 +283,9 @@ newsroom_tests! {
         let file = desk.folder().join("media").join(original.trim_start_matches("/media/"));
         let mut bytes = std::fs::read(&file).expect("the original");
         bytes.truncate(bytes.len() / 2);
-        std::fs::write(&file, bytes).expect("a damaged disk");
+        let sha256: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        std::fs::write(&file, bytes).expect("a file that an older program took");
+        desk.database().execute(&format!("UPDATE image_files SET sha256 = '{sha256}'"));
         let answer = desk.as_reader().get(&original.replace(".jpg", "-w640.webp")).await.is(307);
         assert_eq!((answer.header("location"), answer.header("cache-control")), (image.text("/url"), "no-store".to_owned()));
         let shown = desk.cover(&story).await;

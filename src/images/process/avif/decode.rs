@@ -54,6 +54,7 @@ pub(in super::super) fn decode(data: &[u8], limits: &Limits) -> Result<Option<De
         let all = pixels
             .flat_map(|(i, [r, g, b])| [*r, *g, *b, alpha.byte(i % width as usize, i / width as usize)])
             .collect();
+        drop(colours);
         DynamicImage::ImageRgba8(RgbaImage::from_raw(width, height, all).ok_or_else(damaged)?)
     };
     image = match coded.turns {
@@ -79,6 +80,7 @@ fn frame(data: &[u8], extents: &[Range<usize>], size: (u32, u32)) -> Result<Pict
     for extent in extents {
         bytes.extend_from_slice(data.get(extent.clone()).ok_or_else(Rejected::truncated)?);
     }
+    check_frames(&bytes)?;
     let mut settings = Settings::new();
     settings.set_n_threads(1);
     settings.set_max_frame_delay(1);
@@ -101,6 +103,60 @@ fn frame(data: &[u8], extents: &[Range<usize>], size: (u32, u32)) -> Result<Pict
         ));
     }
     Ok(picture)
+}
+
+/// A decoder decodes frames that are never shown, too, and takes seconds for each: a picture has one, or a few layers.
+const MAX_FRAMES: usize = 8;
+
+/// Counts frames by walking the open bitstream units (AV1 specification, 5.3).
+fn check_frames(bytes: &[u8]) -> Result<(), Rejected> {
+    const FRAME_HEADER: u8 = 3;
+    const FRAME: u8 = 6;
+    let (mut rest, mut frames) = (bytes, 0);
+    while let Some((head, after)) = rest.split_first() {
+        frames += usize::from(matches!(head >> 3 & 15, FRAME_HEADER | FRAME));
+        if frames > MAX_FRAMES {
+            return Err(Rejected::unsupported("An AVIF may hold one picture, not a film."));
+        }
+        let after = if head & 4 == 0 {
+            after
+        } else {
+            after.get(1..).ok_or_else(damaged)?
+        };
+        if head & 2 == 0 {
+            // The last one may go on to the end.
+            return Ok(());
+        }
+        let (mut size, mut length) = (0_u64, 0);
+        loop {
+            let byte = *after.get(length).ok_or_else(damaged)?;
+            size |= u64::from(byte & 0x7f) << (7 * length);
+            length += 1;
+            if byte & 0x80 == 0 {
+                break;
+            }
+            if length == 8 {
+                return Err(damaged());
+            }
+        }
+        let from = usize::try_from(size).ok().and_then(|size| size.checked_add(length));
+        rest = from.and_then(|from| after.get(from..)).ok_or_else(damaged)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[test]
+fn a_film_is_no_picture() {
+    // A sequence header, and frames of five bytes each.
+    let film = |frames: usize| [vec![0x0a, 2, 0, 0], [0x32, 5, 1, 2, 3, 4, 5].repeat(frames)].concat();
+    assert!(check_frames(&film(1)).is_ok());
+    assert_eq!(check_frames(&film(100)).unwrap_err().code, "unsupported_media_type");
+    // A size that never ends, and one beyond the end.
+    for bent in [[0x32].iter().chain(&[0xff; 12]).copied().collect(), vec![0x32, 9, 1]] {
+        let bent: Vec<u8> = bent;
+        assert_eq!(check_frames(&bent).unwrap_err().code, "image_broken");
+    }
 }
 
 /// The colours that a picture names by their number in H.273, where they are a display's wider ones.

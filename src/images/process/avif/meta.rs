@@ -17,8 +17,11 @@ const ALPHA: [&[u8]; 2] = [
     b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0",
     b"urn:mpeg:hevc:2015:auxid:1\0",
 ];
-/// Far above what a 12,000 px grid needs; reading stays quick whatever a file claims.
+/// Far above what a 12,000 px grid needs; reading stays quick whatever a file claims. Counts items, the pieces all of
+/// them lie in, what they refer to and the places of their properties.
 const MAX_ITEMS: usize = 4096;
+/// A picture has tiles, alpha, and alpha may have tiles: nothing is made of things that are made of more than these.
+const MAX_DEPTH: usize = 4;
 
 /// The primary picture and the box that describes nothing else.
 pub(super) struct Picture {
@@ -96,10 +99,11 @@ pub(super) fn read(data: &[u8], meta: &Part, limits: &Limits) -> Result<Picture,
         .find(|part| part.kind == *b"ipco")
         .ok_or_else(damaged)?;
     let (properties, _) = parts(data, ipco.body.clone());
+    let mut room = MAX_ITEMS * 4;
     let associations = property_parts
         .iter()
         .filter(|part| part.kind == *b"ipma")
-        .map(|part| read_associations(data, part))
+        .map(|part| read_associations(data, part, &mut room))
         .collect::<Result<Vec<_>, _>>()?;
     let properties_of = |item: u32| -> Vec<&Part> {
         let places = associations.iter().filter_map(|(_, map)| map.get(&item)).flatten();
@@ -115,7 +119,7 @@ pub(super) fn read(data: &[u8], meta: &Part, limits: &Limits) -> Result<Picture,
     }
     let (width, height) = displayed_size(data, &properties_of(primary), limits)?;
 
-    let is_alpha = |item: u32| {
+    let says_alpha = |item: u32| {
         properties_of(item).iter().any(|p| {
             p.kind == *b"auxC"
                 && body(data, p)
@@ -123,8 +127,15 @@ pub(super) fn read(data: &[u8], meta: &Part, limits: &Limits) -> Result<Picture,
                     .is_some_and(|urn| ALPHA.iter().any(|a| urn.starts_with(a)))
         })
     };
+    let auxiliary = references.iter().filter(|reference| reference.kind == *b"auxl");
+    let auxiliary: BTreeSet<u32> = auxiliary.map(|reference| reference.from).collect();
+    let alphas: BTreeSet<u32> = auxiliary.into_iter().filter(|item| says_alpha(*item)).collect();
+    let is_alpha = |item: u32| alphas.contains(&item);
     let mut kept = BTreeSet::from([primary]);
-    loop {
+    for depth in 0.. {
+        if depth > MAX_DEPTH {
+            return Err(damaged());
+        }
         let before = kept.len();
         for reference in &references {
             if reference.kind == *b"dimg" && kept.contains(&reference.from) {
@@ -173,6 +184,12 @@ pub(super) fn read(data: &[u8], meta: &Part, limits: &Limits) -> Result<Picture,
                 in_file.push(start..end)
             }
         }
+    }
+
+    // Pieces may overlap, and would be more together than the file.
+    let all: usize = lying.values().flatten().map(ExactSizeIterator::len).sum();
+    if all > data.len() {
+        return Err(damaged());
     }
 
     let alpha = kept.iter().find(|item| is_alpha(**item));
@@ -350,6 +367,7 @@ fn read_locations(data: &[u8], iloc: &Part) -> Result<Locations, Rejected> {
         return Err(damaged());
     }
     let mut items = BTreeMap::new();
+    let mut pieces = 0;
     for _ in 0..count {
         let start = iloc.body.end - reader.rest().len();
         let id = item_id(&mut reader, version == 2)?;
@@ -364,7 +382,8 @@ fn read_locations(data: &[u8], iloc: &Part) -> Result<Locations, Rejected> {
             let length = reader.uint_be(usize::from(length_size))?;
             extents.push((base.checked_add(offset).ok_or_else(damaged)?, length));
             // With no sizes an extent takes no bytes, and a count of 65,535 would be free for the sender.
-            if extents.len() > MAX_ITEMS {
+            pieces += 1;
+            if pieces > MAX_ITEMS {
                 return Err(damaged());
             }
         }
@@ -395,10 +414,15 @@ fn read_references(data: &[u8], iref: &Part) -> Result<(Vec<u8>, Vec<Reference>)
         return Err(damaged());
     }
     let mut references = Vec::new();
+    let mut named = 0;
     for entry in entries {
         let mut reader = Reader::new(body(data, &entry));
         let from = item_id(&mut reader, wide)?;
         let count = reader.u16_be()?;
+        named += usize::from(count);
+        if named > MAX_ITEMS * 4 {
+            return Err(damaged());
+        }
         let to = (0..count)
             .map(|_| item_id(&mut reader, wide))
             .collect::<Result<_, _>>()?;
@@ -412,7 +436,13 @@ fn read_references(data: &[u8], iref: &Part) -> Result<(Vec<u8>, Vec<Reference>)
     Ok((head, references))
 }
 
-fn read_associations(data: &[u8], ipma: &Part) -> Result<(Vec<u8>, Associations), Rejected> {
+/// `room` is how many boxes, items and places there may be in all.
+fn read_associations(data: &[u8], ipma: &Part, room: &mut usize) -> Result<(Vec<u8>, Associations), Rejected> {
+    let mut take = |count: usize| -> Result<(), Rejected> {
+        *room = room.checked_sub(count).ok_or_else(damaged)?;
+        Ok(())
+    };
+    take(1)?;
     let mut reader = Reader::new(body(data, ipma));
     let (version, flags) = full_box(&mut reader)?;
     let head = body(data, ipma).get(..4).unwrap_or_default().to_vec();
@@ -421,7 +451,9 @@ fn read_associations(data: &[u8], ipma: &Part) -> Result<(Vec<u8>, Associations)
         let start = ipma.body.end - reader.rest().len();
         let item = item_id(&mut reader, version > 0)?;
         let mut places = Vec::new();
-        for _ in 0..reader.u8()? {
+        let count = reader.u8()?;
+        take(usize::from(count) + 1)?;
+        for _ in 0..count {
             let place = if flags & 1 != 0 {
                 reader.u16_be()? & 0x7fff
             } else {

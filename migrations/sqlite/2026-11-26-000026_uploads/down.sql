@@ -1,0 +1,2 @@
+DROP INDEX image_files_uploads;
+ALTER TABLE image_files DROP COLUMN upload_of;
