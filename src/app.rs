@@ -20,6 +20,7 @@ use crate::mail::Mailer;
 use crate::media::MediaStore;
 use crate::media::hot::HotFiles;
 use crate::retention::clock::Watch;
+use crate::search::Heads;
 use crate::views::Views;
 use crate::webhooks::sending::Webhooks;
 
@@ -62,6 +63,8 @@ pub struct App {
     pub cache: Cache,
     /// Names and image files that stories point at.
     pub known: Known,
+    /// Headlines and leads that searches came upon.
+    pub heads: Heads,
     /// How often stories are opened.
     pub views: Views,
     /// Whether the clock may be believed when something is deleted for its age.
@@ -104,6 +107,7 @@ impl App {
             webhooks: Webhooks::new(config.webhook_allow_private.clone()),
             cache: Cache::new(config.cache_bytes),
             known: Known::new(Arc::clone(db.truth())),
+            heads: Heads::new(Arc::clone(db.truth())),
             views: Views::new(),
             retention: Watch::default(),
             streams: Arc::new(Semaphore::new(STREAMS)),

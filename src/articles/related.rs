@@ -1,6 +1,6 @@
 //! Other news: the newest of the same section, or what is most alike.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use actix_web::{HttpRequest, HttpResponse, get};
 use diesel::prelude::*;
@@ -21,7 +21,7 @@ use crate::literals::Live;
 use crate::page::PageInfo;
 use crate::request::{FromParams, Params, PathRef, Query};
 use crate::schema::publications;
-use crate::search::{self, Alternative, Hit, Wanted};
+use crate::search::{self, Alternative, Head, Spelling, Wanted};
 use crate::types::Id;
 
 /// Stories that are looked at for their likeness: the newest that share something.
@@ -104,7 +104,7 @@ fn related(conn: &mut Conn, app: &App, article: &PathRef, query: &Result<Query<R
     let Query(query) = query.as_ref().map_err(Problem::copy)?;
     let rows = match query.by {
         RelatedBy::Section => newest(conn, &row, query.limit)?,
-        RelatedBy::Topic => alike(conn, &row, query.limit)?,
+        RelatedBy::Topic => alike(conn, app, &row, query.limit)?,
     };
     let data = summaries(conn, app, rows, &[])?;
     let page = PageInfo {
@@ -145,9 +145,9 @@ fn newest(conn: &mut Conn, of: &PublicationRow, limit: i64) -> Result<Vec<Public
 }
 
 /// The others that are most alike, filled up with the newest of the language.
-fn alike(conn: &mut Conn, of: &PublicationRow, limit: i64) -> Result<Vec<PublicationRow>> {
+fn alike(conn: &mut Conn, app: &App, of: &PublicationRow, limit: i64) -> Result<Vec<PublicationRow>> {
     let card = of.card()?;
-    let mut ids = most_alike(conn, of, &card)?;
+    let mut ids = most_alike(conn, app, of, &card)?;
     ids.truncate(usize::try_from(limit).unwrap_or(0));
     let mut rows = search::rows_of(conn, &ids)?;
     let missing = limit - rows.len() as i64;
@@ -164,18 +164,19 @@ fn alike(conn: &mut Conn, of: &PublicationRow, limit: i64) -> Result<Vec<Publica
     Ok(rows)
 }
 
-fn most_alike(conn: &mut Conn, of: &PublicationRow, card: &Card) -> Result<Vec<Id>> {
+fn most_alike(conn: &mut Conn, app: &App, of: &PublicationRow, card: &Card) -> Result<Vec<Id>> {
     let pairs = pairs(conn, of, card)?;
     let words = pairs.iter().map(|pair| Alternative::Words(pair.clone(), false));
     let tags = search::id_marks('t', &card.tag_ids).into_iter().map(Alternative::Mark);
     let mut wanted = Wanted(vec![words.chain(tags).collect()]);
     wanted.any_mark(vec![search::language_mark(&of.language)]);
-    let hits = search::newest_hits(conn, &wanted, COMPARED)?;
-    let ids: Vec<Id> = hits.iter().filter_map(|hit| Id::parse(&hit.article_id)).collect();
+    let hits = search::newest_hits(conn, &app.heads, &wanted, COMPARED)?;
+    let ids: Vec<Id> = hits.iter().map(|hit| hit.article_id.clone()).collect();
     let rows = search::rows_of(conn, &ids)?;
+    let rows: HashMap<&Id, &PublicationRow> = rows.iter().map(|row| (&row.article_id, row)).collect();
     let mut scored = Vec::new();
     for hit in &hits {
-        let Some(row) = rows.iter().find(|row| row.article_id.as_str() == hit.article_id) else {
+        let Some(row) = rows.get(&hit.article_id) else {
             continue;
         };
         if row.article_id != of.article_id {
@@ -216,13 +217,13 @@ fn pairs(conn: &mut Conn, of: &PublicationRow, card: &Card) -> Result<Vec<Vec<St
     Ok(pairs)
 }
 
-fn shared_pairs(hit: &Hit, pairs: &[Vec<String>]) -> i64 {
+fn shared_pairs(hit: &Head, pairs: &[Vec<String>]) -> i64 {
     pairs
         .iter()
         .map(|pair| {
             let needle = format!(" {} ", pair.join(" "));
-            let title = i64::from(hit.title.contains(&needle)) * TITLE_PAIR;
-            title + i64::from(hit.lead.contains(&needle)) * LEAD_PAIR
+            let title = i64::from(hit.title(Spelling::Folded).contains(&needle)) * TITLE_PAIR;
+            title + i64::from(hit.lead(Spelling::Folded).contains(&needle)) * LEAD_PAIR
         })
         .sum()
 }

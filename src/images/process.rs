@@ -13,6 +13,7 @@ mod colour;
 mod decode;
 mod encode;
 mod gif;
+mod icc;
 mod jpeg;
 pub mod masters;
 mod moving;
@@ -26,6 +27,7 @@ mod webp;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{Read, Seek};
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
@@ -37,9 +39,6 @@ pub use pixels::Placeholder;
 
 /// Frames of an animation: two minutes at 25 a second.
 const MAX_FRAMES: u64 = 3000;
-/// Colour profiles above this size are dropped: real ones are a few kilobytes, a few printing profiles reach 3 MiB.
-const MAX_ICC_BYTES: usize = 4 * 1024 * 1024;
-
 /// Bytes of memory that pictures may take together while they are decoded and encoded.
 pub const ROOM: u64 = 320 * 1024 * 1024;
 
@@ -385,9 +384,17 @@ fn exif_orientation(tiff: &[u8]) -> Orientation {
     Orientation::from_exif_chunk(tiff).unwrap_or(Orientation::NoTransforms)
 }
 
-/// Whether these bytes are a colour profile worth keeping. Other data under its label is nobody's colour.
-fn is_icc_profile(profile: &[u8]) -> bool {
-    profile.len() <= MAX_ICC_BYTES && profile.get(36..40) == Some(b"acsp")
+/// Zeroes a range but for the extents within it.
+fn blank_except(bytes: &mut [u8], range: Range<usize>, keep: &[Range<usize>]) {
+    let mut keep: Vec<&Range<usize>> = keep.iter().collect();
+    keep.sort_by_key(|extent| extent.start);
+    let mut at = range.start;
+    for extent in keep {
+        let gap = at..extent.start.clamp(at, range.end);
+        bytes.get_mut(gap).unwrap_or_default().fill(0);
+        at = at.max(extent.end.min(range.end));
+    }
+    bytes.get_mut(at..range.end).unwrap_or_default().fill(0);
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! How readers search.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, get};
 use diesel::prelude::*;
@@ -9,6 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::entry::{moment, numbers_of};
+use super::heads::{Head, Heads};
 use super::highlight::{Highlight, HighlightField, highlight};
 use super::names::named;
 use super::query::{Spelling, Term, parse};
@@ -134,11 +136,11 @@ fn find(conn: &mut Conn, app: &App, query: &SearchQuery, start: &Start, target: 
     let lookup = Lookup::new(conn, query, &terms)?;
     let (found, total) = match query.sort {
         SearchSort::Relevance => {
-            let all = lookup.by_relevance(conn)?;
+            let all = lookup.by_relevance(conn, &app.heads)?;
             let total = all.len() as i64;
             (cut(all, start), total)
         }
-        SearchSort::PublishedAtDown => lookup.by_date(conn, start, query.page.include_total)?,
+        SearchSort::PublishedAtDown => lookup.by_date(conn, &app.heads, start, query.page.include_total)?,
     };
     let (found, page) = start.finish(found, query.page.include_total.then_some(total), |hit| {
         (Key::Int(hit.score), format!("{}.{}", hit.moment, hit.article_id))
@@ -218,21 +220,21 @@ impl<'q> Lookup<'q> {
         })
     }
 
-    fn by_relevance(&self, conn: &mut Conn) -> Result<Vec<Ranked>> {
+    fn by_relevance(&self, conn: &mut Conn, heads: &Heads) -> Result<Vec<Ranked>> {
         let numbers = store::numbers(conn, &self.folded, Spelling::Folded, self.span, true, RANKED)?;
         let exact = store::among(conn, &self.exact, Spelling::Exact, &numbers)?;
         let (exact, folded): (Vec<i64>, Vec<i64>) = numbers.into_iter().partition(|number| exact.contains(number));
         let mut ranked = Vec::new();
         for (numbers, spelling) in [(exact, Spelling::Exact), (folded, Spelling::Folded)] {
             let scorer = Scorer::new(self.terms, spelling);
-            let hits = store::hits_of(conn, &numbers, spelling)?;
-            let one = |hit: &store::Hit| Ranked::new(hit, scorer.score(hit), spelling == Spelling::Exact);
-            ranked.extend(hits.iter().filter_map(one));
+            let hits = heads.of(conn, &numbers)?;
+            let one = |hit: Arc<Head>| Ranked::new(&hit, scorer.score(&hit), spelling == Spelling::Exact);
+            ranked.extend(hits.into_iter().map(one));
         }
         Ok(ranked)
     }
 
-    fn by_date(&self, conn: &mut Conn, start: &Start, count: bool) -> Result<(Vec<Ranked>, i64)> {
+    fn by_date(&self, conn: &mut Conn, heads: &Heads, start: &Start, count: bool) -> Result<(Vec<Ranked>, i64)> {
         let total = match count {
             true => store::count(conn, &self.folded, self.span, COUNTED)?,
             false => 0,
@@ -257,7 +259,7 @@ impl<'q> Lookup<'q> {
                 .filter(|_| piece.len() as i64 == fetch)
                 .map(moment);
             numbers.extend(piece);
-            let page = cut(self.ranked_by_date(conn, &numbers)?, start);
+            let page = cut(self.ranked_by_date(conn, heads, &numbers)?, start);
             let is_full = |page: &[Ranked]| page.len() as i64 >= start.fetch;
             let Some(last) = last.filter(|last| !is_full(&page) || page.last().is_some_and(|hit| hit.moment == *last))
             else {
@@ -278,7 +280,7 @@ impl<'q> Lookup<'q> {
                 newest,
                 i64::MAX,
             )?);
-            let page = cut(self.ranked_by_date(conn, &numbers)?, start);
+            let page = cut(self.ranked_by_date(conn, heads, &numbers)?, start);
             if is_full(&page) {
                 return Ok((page, total));
             }
@@ -290,11 +292,11 @@ impl<'q> Lookup<'q> {
         }
     }
 
-    fn ranked_by_date(&self, conn: &mut Conn, numbers: &[i64]) -> Result<Vec<Ranked>> {
+    fn ranked_by_date(&self, conn: &mut Conn, heads: &Heads, numbers: &[i64]) -> Result<Vec<Ranked>> {
         let exact = store::among(conn, &self.exact, Spelling::Exact, numbers)?;
-        let hits = store::hits_of(conn, numbers, Spelling::Folded)?;
-        let one = |hit: &store::Hit| Ranked::new(hit, moment(hit.row_id), exact.contains(&hit.row_id));
-        Ok(hits.iter().filter_map(one).collect())
+        let hits = heads.of(conn, numbers)?;
+        let one = |hit: Arc<Head>| Ranked::new(&hit, moment(hit.row_id), exact.contains(&hit.row_id));
+        Ok(hits.into_iter().map(one).collect())
     }
 }
 
@@ -303,13 +305,13 @@ impl Ranked {
         (self.score, self.moment, self.article_id.as_str().to_owned())
     }
 
-    fn new(hit: &store::Hit, score: i64, is_exact: bool) -> Option<Self> {
-        Some(Self {
+    fn new(hit: &Head, score: i64, is_exact: bool) -> Self {
+        Self {
             score,
             moment: moment(hit.row_id),
-            article_id: Id::parse(&hit.article_id)?,
+            article_id: hit.article_id.clone(),
             matched_as: if is_exact { MatchedAs::Exact } else { MatchedAs::Folded },
-        })
+        }
     }
 }
 
@@ -338,7 +340,8 @@ pub fn rows_of(conn: &mut Conn, ids: &[Id]) -> Result<Vec<PublicationRow>> {
         .filter(publications::article_id.eq_any(ids).and(publications::state.eq(Live)))
         .select(PublicationRow::as_select())
         .load(conn)?;
-    rows.sort_by_key(|row| ids.iter().position(|id| *id == row.article_id));
+    let places: HashMap<&Id, usize> = ids.iter().enumerate().map(|(place, id)| (id, place)).collect();
+    rows.sort_by_key(|row| places.get(&row.article_id).copied());
     Ok(rows)
 }
 

@@ -7,6 +7,7 @@
 pub mod delivery;
 mod entry;
 mod fill;
+mod heads;
 mod highlight;
 mod names;
 mod query;
@@ -16,17 +17,20 @@ mod store;
 mod wanted;
 mod words;
 
+use std::sync::Arc;
+
 use crate::articles::publication::{Card, Doc, PublicationRow};
 use crate::conditional::{Lifetime, Made};
 use crate::db::Conn;
 use crate::error::Result;
 use crate::types::Id;
 
-use query::Spelling;
+pub use query::Spelling;
 
 pub use delivery::rows_of;
 pub use fill::fill;
-pub use store::{Hit, remove};
+pub use heads::{Head, Heads};
+pub use store::remove;
 pub use wanted::{Alternative, Wanted, featured_mark, language_mark, source_mark};
 pub use words::words;
 
@@ -37,9 +41,9 @@ pub fn put(conn: &mut Conn, row: &PublicationRow, card: &Card, doc: &Doc) -> Res
 }
 
 /// The newest stories that match without regard to accents.
-pub fn newest_hits(conn: &mut Conn, wanted: &Wanted, limit: i64) -> Result<Vec<Hit>> {
+pub fn newest_hits(conn: &mut Conn, heads: &Heads, wanted: &Wanted, limit: i64) -> Result<Vec<Arc<Head>>> {
     let numbers = store::numbers(conn, wanted, Spelling::Folded, store::ALL, true, limit)?;
-    store::hits_of(conn, &numbers, Spelling::Folded)
+    heads.of(conn, &numbers)
 }
 
 /// Gives an answer that was made of the index a short life while the index is still being filled: what it lacks comes

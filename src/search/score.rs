@@ -1,7 +1,7 @@
 //! How well a hit answers: from the same stored words on both databases, never from their own ranking.
 
+use super::heads::Head;
 use super::query::{Spelling, Term};
-use super::store::Hit;
 
 /// Hits in the given spelling stand before all that match only without accents.
 const EXACT: i64 = 1_000_000;
@@ -35,12 +35,12 @@ impl Scorer {
     }
 
     /// The score of a hit that matches in this spelling.
-    pub fn score(&self, hit: &Hit) -> i64 {
+    pub fn score(&self, hit: &Head) -> i64 {
         let base = match self.spelling {
             Spelling::Exact => EXACT,
             Spelling::Folded => 0,
         };
-        let Hit { title, lead, .. } = hit;
+        let (title, lead) = (hit.title(self.spelling), hit.lead(self.spelling));
         let sequence = if self.needles.len() > 1 && title.contains(&self.sequence) {
             TITLE_SEQUENCE
         } else {
@@ -62,21 +62,24 @@ impl Scorer {
 #[cfg(test)]
 mod tests {
     use super::super::query::parse;
+    use super::super::store::Row;
     use super::super::words::{line, words};
     use super::*;
+    use crate::types::Id;
 
     fn score(query: &str, spelling: Spelling, title: &str, lead: &str) -> i64 {
         let spelled = |text: &str| match spelling {
             Spelling::Exact => line(words(text).iter().map(|word| word.exact.as_str())),
             Spelling::Folded => line(words(text).iter().map(|word| word.folded.as_str())),
         };
-        let hit = Hit {
-            row_id: 1,
-            article_id: String::new(),
-            title: spelled(title),
-            lead: spelled(lead),
+        let row = Row {
+            title_exact: spelled(title),
+            title_folded: spelled(title),
+            lead_exact: spelled(lead),
+            lead_folded: spelled(lead),
+            ..Row::default()
         };
-        Scorer::new(&parse(query), spelling).score(&hit)
+        Scorer::new(&parse(query), spelling).score(&Head::new(Id::new(), row, 0, Vec::new()))
     }
 
     #[test]

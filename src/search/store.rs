@@ -15,21 +15,22 @@ use crate::error::Result;
 use crate::schema::search_docs;
 use crate::types::Id;
 
-/// What relevance is told by, for one hit.
-#[derive(Debug, Clone, QueryableByName)]
-pub struct Hit {
+/// A story's headline and lead in the index: each spelling's words as a line.
+#[derive(Debug, Clone, Default, QueryableByName)]
+#[diesel(table_name = search_docs)]
+pub struct Row {
     /// Its number; newer stories have higher ones.
-    #[diesel(sql_type = BigInt)]
     pub row_id: i64,
     /// The story.
-    #[diesel(sql_type = Text)]
     pub article_id: String,
-    /// The headline's words in one spelling, as a line.
-    #[diesel(sql_type = Text)]
-    pub title: String,
-    /// The lead's words.
-    #[diesel(sql_type = Text)]
-    pub lead: String,
+    /// The headline.
+    pub title_exact: String,
+    /// The same without accents.
+    pub title_folded: String,
+    /// The lead.
+    pub lead_exact: String,
+    /// The same without accents.
+    pub lead_folded: String,
 }
 
 #[derive(QueryableByName)]
@@ -106,16 +107,16 @@ fn vector(words: &[String]) -> String {
     lexemes.join(" ")
 }
 
-/// What the relevance of these is told by, newest first.
-pub fn hits_of(conn: &mut Conn, numbers: &[i64], spelling: Spelling) -> Result<Vec<Hit>> {
+/// What the relevance of these is told by, in no particular order.
+pub fn heads_of(conn: &mut Conn, numbers: &[i64]) -> Result<Vec<Row>> {
     if numbers.is_empty() {
         return Ok(Vec::new());
     }
-    let spelling = column(spelling);
+    // More of them than a statement may have parameters.
     let list: Vec<String> = numbers.iter().map(i64::to_string).collect();
     let query = format!(
-        "SELECT row_id, article_id, title_{spelling} AS title, lead_{spelling} AS lead FROM search_docs \
-         WHERE row_id IN ({}) ORDER BY row_id DESC",
+        "SELECT row_id, article_id, title_exact, title_folded, lead_exact, lead_folded FROM search_docs \
+         WHERE row_id IN ({})",
         list.join(",")
     );
     Ok(diesel::sql_query(query).load(conn)?)

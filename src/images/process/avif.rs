@@ -17,7 +17,7 @@ use std::ops::Range;
 use image::metadata::Orientation;
 
 use super::reader::Reader;
-use super::{Limits, Rejected, Stripped};
+use super::{Limits, Rejected, Stripped, blank_except};
 
 pub(super) use decode::{decode, size};
 
@@ -146,17 +146,4 @@ pub(super) fn strip(data: &[u8], limits: &Limits) -> Result<Stripped, Rejected> 
         camera: None,
         colour: Vec::new(),
     })
-}
-
-/// Zeroes a range but for the extents within it.
-fn blank_except(bytes: &mut [u8], range: Range<usize>, keep: &[Range<usize>]) {
-    let mut keep: Vec<&Range<usize>> = keep.iter().collect();
-    keep.sort_by_key(|extent| extent.start);
-    let mut at = range.start;
-    for extent in keep {
-        let gap = at..extent.start.clamp(at, range.end);
-        bytes.get_mut(gap).unwrap_or_default().fill(0);
-        at = at.max(extent.end.min(range.end));
-    }
-    bytes.get_mut(at..range.end).unwrap_or_default().fill(0);
 }

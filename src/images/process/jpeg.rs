@@ -16,7 +16,7 @@ pub(super) use scaled::{decode as decode_scaled, memory as scaled_memory};
 use scan::Scans;
 
 use super::reader::Reader;
-use super::{CameraFacts, Limits, Rejected, Stripped, exif_orientation, is_icc_profile};
+use super::{CameraFacts, Limits, Rejected, Stripped, exif_orientation, icc};
 
 /// Progressive files have about ten; each may cost a pass over the whole picture.
 const MAX_SCANS: u32 = 100;
@@ -299,13 +299,16 @@ fn icc_segments(bodies: &[Vec<u8>]) -> Vec<u8> {
         .iter()
         .zip(1..)
         .all(|((number, _), expected)| i32::from(*number) == expected);
-    let profile: Vec<u8> = chunks.iter().flat_map(|(_, chunk)| chunk.iter().copied()).collect();
-    if !in_order || !is_icc_profile(&profile) {
+    let mut profile: Vec<u8> = chunks.iter().flat_map(|(_, chunk)| chunk.iter().copied()).collect();
+    if !in_order || !icc::clean(&mut profile) {
         return Vec::new();
     }
     let mut out = Vec::with_capacity(profile.len() + bodies.len() * 18);
-    for body in bodies {
-        push_segment(&mut out, 0xe2, body);
+    let (count, mut rest) = (chunks.len() as u8, profile.as_slice());
+    for (number, chunk) in chunks {
+        let (own, after) = rest.split_at_checked(chunk.len()).unwrap_or((rest, &[]));
+        push_segment(&mut out, 0xe2, &[ICC_LABEL, &[number, count], own].concat());
+        rest = after;
     }
     out
 }

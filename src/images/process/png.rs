@@ -3,13 +3,15 @@
 //! What stays: pixels, palette, transparency, animation and the chunks that change how colours look. Text, time, EXIF
 //! and private chunks go unread (so a text chunk that inflates to gigabytes costs nothing), and all after IEND.
 
-use std::io::Read;
+use std::io::{Read, Write};
 
+use flate2::Compression;
 use flate2::bufread::ZlibDecoder;
+use flate2::write::ZlibEncoder;
 use image::metadata::Orientation;
 
 use super::reader::Reader;
-use super::{CameraFacts, Limits, MAX_ICC_BYTES, Rejected, Stripped, exif_orientation, is_icc_profile};
+use super::{CameraFacts, Limits, Rejected, Stripped, exif_orientation, icc};
 
 pub(super) const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
@@ -153,16 +155,15 @@ fn compressed_profile(body: &[u8]) -> Option<Vec<u8>> {
     // Never inflates more than may be kept, whatever it would grow to.
     decoder
         .by_ref()
-        .take(MAX_ICC_BYTES as u64 + 1)
+        .take(icc::MAX_BYTES as u64 + 1)
         .read_to_end(&mut profile)
         .ok()?;
-    if !is_icc_profile(&profile) {
+    if !icc::clean(&mut profile) {
         return None;
     }
-    let used = usize::try_from(decoder.total_in()).ok()?;
-    let mut out = b"ICC profile\0\0".to_vec();
-    out.extend_from_slice(compressed.get(..used)?);
-    Some(out)
+    let mut encoder = ZlibEncoder::new(b"ICC profile\0\0".to_vec(), Compression::default());
+    encoder.write_all(&profile).ok()?;
+    encoder.finish().ok()
 }
 
 /// Puts the colour chunks into a PNG of our own making, behind its header.

@@ -90,10 +90,19 @@ pub(super) fn segment(marker: u8, body: &[u8]) -> Vec<u8> {
     [&[0xff, marker][..], &length, body].concat()
 }
 
+/// A colour profile with something behind its end.
+fn profile() -> Vec<u8> {
+    [
+        moxcms::ColorProfile::new_srgb().encode().unwrap(),
+        b"Serial-4711".to_vec(),
+    ]
+    .concat()
+}
+
 /// A JPEG with everything a camera and an agency would add.
 pub(super) fn loaded_jpeg(orientation: u8) -> Vec<u8> {
     let plain = jpeg();
-    let icc = [&[0; 36][..], b"acsp", &[7; 100]].concat();
+    let icc = profile();
     let mut out = plain[..2].to_vec();
     out.extend(segment(0xe1, &[&b"Exif\0\0"[..], &exif(orientation)].concat()));
     out.extend(segment(0xe1, b"http://ns.adobe.com/xap/1.0/\0<x>xmp-secret</x>"));
@@ -171,7 +180,8 @@ fn a_jpeg_loses_its_data_and_keeps_its_pixels() {
     assert!(holds(&done.bytes, "ICC_PROFILE") && holds(&done.bytes, "JFIF"));
     let before = image::load_from_memory(&loaded).unwrap();
     assert_eq!(before, image::load_from_memory(&done.bytes).unwrap());
-    assert!(done.bytes.len() < jpeg().len() + 200, "not encoded again");
+    let most = jpeg().len() + profile().len() + 60;
+    assert!(done.bytes.len() < most, "not encoded again");
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use image::metadata::Orientation;
 
 use super::reader::Reader;
-use super::{CameraFacts, Limits, Rejected, Stripped, exif_orientation, is_icc_profile};
+use super::{CameraFacts, Limits, Rejected, Stripped, exif_orientation, icc};
 
 const FLAG_ICC: u8 = 0x20;
 const FLAG_ALPHA: u8 = 0x10;
@@ -58,9 +58,12 @@ fn strip_extended(header: &[u8], riff: &mut Reader<'_>, limits: &Limits) -> Resu
     while !riff.is_empty() {
         let part = chunk(riff)?;
         match &part.0 {
-            b"ICCP" if icc.is_none() && is_icc_profile(part.1) => {
-                icc = Some(part.1.to_vec());
-                push_chunk(&mut kept, part);
+            b"ICCP" if icc.is_none() => {
+                let mut profile = part.1.to_vec();
+                if icc::clean(&mut profile) {
+                    push_chunk(&mut kept, (part.0, &profile));
+                    icc = Some(profile);
+                }
             }
             b"EXIF" => {
                 let block = part.1.strip_prefix(b"Exif\0\0").unwrap_or(part.1);

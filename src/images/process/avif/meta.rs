@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::super::reader::Reader;
-use super::super::{Limits, MAX_ICC_BYTES, Rejected};
-use super::{Part, blank_except, parts};
+use super::super::{Limits, Rejected, blank_except, icc};
+use super::{Part, parts};
 
 /// Properties that say how to show a picture. Others (texts among them) are blanked where they stand, since
 /// properties are referred to by their place.
@@ -490,13 +490,25 @@ fn properties_only(data: &[u8], properties: &[Part]) -> Vec<u8> {
     let mut out = Vec::new();
     for property in properties {
         let content = body(data, property);
-        if PROPERTIES.contains(&&property.kind) && content.len() <= MAX_ICC_BYTES {
-            push(&mut out, &property.kind, content);
-        } else {
-            push(&mut out, b"free", &vec![0; content.len()]);
+        match colours(property, content) {
+            Some(content) => push(&mut out, &property.kind, &content),
+            None => push(&mut out, b"free", &vec![0; content.len()]),
         }
     }
     out
+}
+
+/// A property as it may stay: one that is known, and of a colour profile what says how colours are meant.
+fn colours(property: &Part, content: &[u8]) -> Option<Vec<u8>> {
+    if !PROPERTIES.contains(&&property.kind) || content.len() > icc::MAX_BYTES {
+        return None;
+    }
+    let mut content = content.to_vec();
+    if property.kind == *b"colr" && matches!(content.first_chunk(), Some(b"prof" | b"rICC")) {
+        content.get_mut(4..).is_some_and(icc::clean).then_some(content)
+    } else {
+        Some(content)
+    }
 }
 
 /// The size after cropping and turning, as a viewer shows it.

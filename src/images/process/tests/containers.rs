@@ -24,10 +24,6 @@ pub(super) fn png_with(chunks: &[Vec<u8>]) -> Vec<u8> {
     [&plain[..33], &chunks.concat(), &plain[33..]].concat()
 }
 
-fn profile() -> Vec<u8> {
-    [&[0; 36][..], b"acsp", &[7; 100]].concat()
-}
-
 pub(super) fn loaded_png(orientation: u8) -> Vec<u8> {
     let icc = [&b"Camera-X100\0\0"[..], &zlib(&profile()), b"Serial-4711"].concat();
     let mut out = png_with(&[
