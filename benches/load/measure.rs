@@ -8,6 +8,8 @@ use crate::process::Process;
 
 /// Rounds of a measurement; an odd number has a middle.
 pub const ROUNDS: usize = 5;
+/// Parts of each round, in which the sides take turns: what a shared machine gives changes within seconds.
+const TURNS: usize = 3;
 
 /// How much is asked.
 #[derive(Clone, Copy)]
@@ -55,11 +57,22 @@ impl Figures {
 /// Measures all sides in turn.
 pub fn in_turn(sides: &[Side<'_>], amount: Amount) -> Result<Vec<Figures>, String> {
     let mut taken: Vec<Vec<Round>> = sides.iter().map(|_| Vec::new()).collect();
-    for round in 0..=ROUNDS {
-        for (side, taken) in sides.iter().zip(&mut taken) {
-            let one = one_round(side, round, amount)?;
-            if round > 0 {
-                taken.push(one);
+    let part = Amount {
+        requests: amount.requests.div_ceil(TURNS),
+        ..amount
+    };
+    for round in 0..=ROUNDS * TURNS {
+        // Who is first after the other's rest is not always the same.
+        let mut order: Vec<usize> = (0..sides.len()).collect();
+        if round % 2 == 1 {
+            order.reverse();
+        }
+        for side in order {
+            if let (Some(side), Some(taken)) = (sides.get(side), taken.get_mut(side)) {
+                let one = one_round(side, round, if round == 0 { amount } else { part })?;
+                if round > 0 {
+                    taken.push(one);
+                }
             }
         }
     }

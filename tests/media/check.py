@@ -217,6 +217,7 @@ def stays_whole(desk, proxy, s3, objects, unfinished):
     expect(status == 201 and objects() == {f"pictures/{key}": image["bytes"]}, "an upload is one object under the prefix")
     put = next(headers for method, path, headers in proxy.seen if method == "PUT" and key in path)
     expect("x-amz-checksum-sha256" in put, "with a checksum for the store to compare")
+    expect(told(s3, key) == ("image/png", "public, max-age=31536000, immutable"), "and tells a CDN its type and how long it may be kept")
     status, served = desk.ask("GET", f"/media/{key}")
     stored = s3.get_object(Bucket="news", Key=f"pictures/{key}")["Body"].read()
     expect(status == 200 and served == stored, "and is served as it is")
@@ -236,7 +237,13 @@ def stays_whole(desk, proxy, s3, objects, unfinished):
     parts = [path for method, path, _ in proxy.seen if method == "PUT" and "partNumber=" in path]
     expect(status == 201 and image["bytes"] > 8 << 20 and len(parts) > 1, f"{image['bytes'] >> 20} MiB go in {len(parts)} parts")
     expect(desk.ask("GET", f"/media/{key}")[1] == s3.get_object(Bucket="news", Key=f"pictures/{key}")["Body"].read(), "and are whole")
+    expect(told(s3, key) == ("image/png", "public, max-age=31536000, immutable"), "with the same headers")
     expect(not unfinished(), "nothing is left of the parts")
+
+
+def told(s3, key):
+    head = s3.head_object(Bucket="news", Key=f"pictures/{key}")
+    return head["ContentType"], head.get("CacheControl")
 
 
 def fails(desk, proxy, objects, unfinished):
