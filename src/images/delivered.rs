@@ -65,6 +65,9 @@ pub struct ImageCrop {
     /// Height of that file in pixels.
     #[schema(minimum = 1, example = 720)]
     pub height: i64,
+    /// Type of that file.
+    #[schema(example = "image/jpeg")]
+    pub media_type: String,
     /// Files of the same cut to choose from, the best type first.
     pub sources: Vec<ImageSource>,
 }
@@ -268,7 +271,8 @@ fn file_of(config: &Config, row: ImageRow) -> Result<(Id, ImageFile)> {
         Some(offer) => {
             let shown = offer.shown(bytes);
             let mut sources = offer.sources(None);
-            if offer.source.animated {
+            // Of two lists of one type a browser looks at the first.
+            if offer.source.animated && !sources.iter().any(|source| source.media_type == original.media_type) {
                 sources.push(original.source());
             }
             (shown, sources, offer.crops())
@@ -404,7 +408,9 @@ impl Offer<'_> {
 
     /// The variant that stands for the picture; none when its original does.
     fn shown(&self, bytes: i64) -> Option<DefaultFile> {
-        let small = bytes <= SMALL_ORIGINAL && self.source.width <= NARROW_ORIGINAL;
+        // Not every program shows AVIF.
+        let plain = self.source.media_type != VariantFormat::Avif.media_type();
+        let small = plain && bytes <= SMALL_ORIGINAL && self.source.width <= NARROW_ORIGINAL;
         if small { None } else { self.default_file(None) }
     }
 
@@ -432,6 +438,7 @@ impl Offer<'_> {
                 url: file.url,
                 width: file.width,
                 height: file.height,
+                media_type: file.media_type,
                 sources: self.sources(cropped),
             })
         };

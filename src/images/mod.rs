@@ -81,7 +81,7 @@ pub struct Image {
     /// Address of the file; it never changes its content. Another file of the same image has another address.
     #[schema(format = "uri", example = "https://api.example.vn/media/3f/3f0c.jpg")]
     pub url: String,
-    /// Address of the file as it was uploaded, for editors: it takes the same credentials as this API. Null where the installation does not keep uploads.
+    /// Address of the file as it was uploaded, for editors: it takes the same credentials as this API. Null for others, and where the installation does not keep uploads.
     #[schema(
         required = true,
         format = "uri",

@@ -314,14 +314,15 @@ fn finish(kind: Kind, data: &[u8], limits: &Limits) -> Result<Processed, Rejecte
     })
 }
 
-/// Whether the largest variant would take more memory than there is.
+/// Whether even a variant of middle size would take more memory than there is. A larger one that does is not made, and its
+/// address leads to the original.
 fn is_too_much(stored: &[u8], width: u32) -> bool {
-    let largest = variant::Wanted {
-        width: width.min(variant::WIDEST),
+    let middle = variant::Wanted {
+        width: width.min(variant::WIDEST / 2),
         cut: None,
         format: variant::VariantFormat::WebP,
     };
-    variant::need(stored, &[largest], &Limits::of_stored()) > ROOM
+    variant::need(stored, &[middle], &Limits::of_stored()) > ROOM
 }
 
 /// Bytes of memory that [`process_bytes`] takes beside the upload, told from its header alone; for what cannot be told,

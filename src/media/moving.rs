@@ -48,6 +48,11 @@ pub async fn run(app: &App, from: &str, to: &str) -> Result<(), String> {
     }
     let source = MediaStore::open(from)?;
     let target = MediaStore::open_other(to)?;
+    if is_within(&source, from, &target, to) || is_within(&target, to, &source, from) {
+        return Err(format!(
+            "{to} and {from} lie one within the other, and a move would copy its own copies: choose a place beside it"
+        ));
+    }
     let endpoint = ["TO_AWS_ENDPOINT", "AWS_ENDPOINT"].map(|name| std::env::var(name).ok());
     let endpoint = endpoint
         .into_iter()
@@ -78,6 +83,20 @@ pub async fn run(app: &App, from: &str, to: &str) -> Result<(), String> {
         progress.finish_and_clear();
     }
     Err("files come faster than they are copied: run the same command again in a quieter hour".into())
+}
+
+/// Whether the second store lies within the first, or is it.
+fn is_within(outer: &MediaStore, outer_url: &str, inner: &MediaStore, inner_url: &str) -> bool {
+    let real = |store: &MediaStore| store.folder().and_then(|folder| std::fs::canonicalize(folder).ok());
+    match (real(outer), real(inner)) {
+        (Some(outer), Some(inner)) => inner.starts_with(outer),
+        _ => {
+            // The same names may be those of two servers' buckets.
+            let elsewhere = std::env::var_os("TO_AWS_ENDPOINT").is_some();
+            let slashed = |url: &str| format!("{}/", url.trim_end_matches('/'));
+            !elsewhere && slashed(inner_url).starts_with(&slashed(outer_url))
+        }
+    }
 }
 
 /// The target gets the name of whose store it is, unless it has another's.

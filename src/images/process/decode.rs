@@ -9,7 +9,7 @@ use image::{ColorType, DynamicImage, ImageDecoder};
 use moxcms::ColorProfile;
 
 use super::raster::{Plane, Raster, rgb_of};
-use super::{Kind, Limits, Rejected, avif, colour, jpeg, pixels};
+use super::{Kind, Limits, Rejected, avif, colour, jpeg, pixels, png};
 
 /// A picture in memory, and what its numbers mean.
 pub(super) struct Decoded {
@@ -29,7 +29,7 @@ pub(super) fn size(kind: Kind, bytes: &[u8], limits: &Limits) -> Result<(u32, u3
     let input = Cursor::new(bytes);
     let (width, height) = match kind {
         Kind::Jpeg => jpeg::frame(bytes).map(|(frame, _)| (frame.width, frame.height))?,
-        Kind::Png => PngDecoder::new(input).map_err(pixels::rejected)?.dimensions(),
+        Kind::Png => png::size(bytes)?,
         Kind::WebP => WebPDecoder::new(input).map_err(pixels::rejected)?.dimensions(),
         Kind::Gif => GifDecoder::new(input).map_err(pixels::rejected)?.dimensions(),
         Kind::Avif => avif::size(bytes, limits)?.ok_or_else(as_they_are)?,

@@ -15,6 +15,8 @@ use super::{CameraFacts, Limits, Rejected, Stripped, exif_orientation, icc};
 
 pub(super) const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
+/// Pieces that a file may have: 20 MiB in pieces of 8 KiB, as is usual, are 2,560.
+const MAX_CHUNKS: usize = 20_000;
 /// Bytes a small chunk can need; a longer one hides something and is dropped.
 const SMALL_CHUNKS: [(&[u8; 4], usize); 11] = [
     (b"tRNS", 256),
@@ -30,23 +32,39 @@ const SMALL_CHUNKS: [(&[u8; 4], usize); 11] = [
     (b"acTL", 8),
 ];
 
+fn first_chunk<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], Rejected> {
+    match chunk(reader)? {
+        (kind, header) if kind == *b"IHDR" && header.len() == 13 => Ok(header),
+        _ => Err(Rejected::broken("The PNG does not begin with its header.")),
+    }
+}
+
+/// The size of a PNG, read from its header alone: a decoder would inflate its colour profile on the way.
+pub(super) fn size(data: &[u8]) -> Result<(u32, u32), Rejected> {
+    let mut reader = Reader::new(data);
+    reader.take(SIGNATURE.len())?;
+    read_header(first_chunk(&mut reader)?).map(|(width, height, _)| (width, height))
+}
+
 pub(super) fn strip(data: &[u8], limits: &Limits) -> Result<Stripped, Rejected> {
     let mut reader = Reader::new(data);
     let mut bytes = reader.take(SIGNATURE.len())?.to_vec();
-    let (kind, header) = chunk(&mut reader)?;
-    if kind != *b"IHDR" || header.len() != 13 {
-        return Err(Rejected::broken("The PNG does not begin with its header."));
-    }
+    let header = first_chunk(&mut reader)?;
     let (width, height, pixel_bytes) = read_header(header)?;
     limits.check_size(width, height)?;
     let area = u64::from(width) * u64::from(height);
     limits.check_memory(area * pixel_bytes)?;
-    push_chunk(&mut bytes, &kind, header);
+    push_chunk(&mut bytes, b"IHDR", header);
 
     let (mut colour, mut camera) = (Vec::new(), None);
     let (mut orientation, mut declared, mut frames, mut pixels) = (Orientation::NoTransforms, false, 0_u64, false);
+    let mut chunks = 0;
     loop {
         let (kind, body) = chunk(&mut reader)?;
+        chunks += 1;
+        if chunks > MAX_CHUNKS {
+            return Err(Rejected::too_large("The PNG is cut into too many pieces."));
+        }
         match &kind {
             b"IEND" => break,
             b"IDAT" => {

@@ -228,9 +228,11 @@ fn memory(
         .iter()
         .zip(wanted)
         .map(|(place, wanted)| {
-            // Making smaller goes by way of a picture that is narrower but as high as the original.
+            // Making smaller goes by way of a picture that is narrower but as high as the original; it is gone when the
+            // encoder begins.
             let narrower = left * u64::from(place.width) / u64::from(source_w.max(1));
-            narrower + u64::from(place.width) * u64::from(place.height) * encoding_bytes(wanted.format, alpha)
+            let pixels = u64::from(place.width) * u64::from(place.height);
+            (narrower + pixels * 4).max(pixels * encoding_bytes(wanted.format, alpha))
         })
         .max()
         .unwrap_or_default();

@@ -76,8 +76,7 @@ pub fn records(conn: &mut Conn, config: &Config, caller: &Caller, rows: &[ImageR
             placeholder,
             camera,
             url: media_url(config, &row.file_key),
-            upload_url: uploads
-                .contains(&Some(row.file_key.clone()))
+            upload_url: (caller.is_editor() && uploads.contains(&Some(row.file_key.clone())))
                 .then(|| format!("{}/management/v1/images/{}/upload", config.public_url, row.id)),
             used_in: uses.remove(&row.id).unwrap_or_default(),
             created_at: row.created,

@@ -163,6 +163,8 @@ newsroom_tests! {
         assert!(refused.code == Some(1) && refused.err.contains("another installation"), "{refused:?}");
         let same = format!("file://{}", desk.folder().join("media").display());
         assert_eq!(desk.command(&["media", "move", &same]).code, Some(1));
+        let within = format!("{same}/sub");
+        assert!(desk.command(&["media", "move", &within]).err.contains("one within the other"));
         let checked = run_to_end(
             newsdesk(&["media", "check", "--checksums"], &[desk.settings(), vec![("MEDIA_URL", &to)]].concat(), desk.folder()), "",
         );

@@ -216,3 +216,15 @@ fn a_jpeg_with_very_many_scans_is_refused() {
     data.extend_from_slice(&[0xff, 0xd9]);
     assert_eq!(quick(&data), "image_too_large");
 }
+
+#[test]
+fn a_profile_that_inflates_is_not_inflated_for_the_size() {
+    // 64 MiB of zeros in a few kilobytes, before anything is known of the picture.
+    let profile = [&b"a\0\0"[..], &zlib(&vec![0; 64 << 20])].concat();
+    let bomb = png_with(&[png_chunk(b"iCCP", &profile)]);
+    assert_eq!(decode::size(Kind::Png, &bomb, &Limits::default()).unwrap(), (64, 48));
+    assert!(need(&bomb, &Limits::default()) < 1 << 20);
+    // A file in very many pieces takes a decoder minutes.
+    let pieces = png_with(&vec![png_chunk(b"tEXt", b"a\0b"); 30_000]);
+    assert_eq!(take(&pieces).unwrap_err().code, "image_too_large");
+}
