@@ -25,7 +25,9 @@ newsroom_tests! {
     async fn an_upload_is_kept_byte_for_byte_and_no_reader_gets_it(desk, KEEP_UPLOADS = "on") {
         let image = uploaded(&desk, 60).await;
         let path = format!("/images/{}/upload", image.id());
-        assert_eq!(image.text("/upload_url"), format!("{}/management/v1{path}", desk.address()));
+        assert!(image["upload_url"].is_null(), "a writer is shown no address that is closed to writers");
+        let seen = desk.as_editor().get(&format!("/images/{}", image.id())).await.is(200);
+        assert_eq!(seen.text("/upload_url"), format!("{}/management/v1{path}", desk.address()));
         let upload = desk.as_editor().get(&path).await.is(200);
         assert_eq!(upload.bytes, photograph(60));
         assert_eq!(upload.header("content-type"), "image/jpeg");
