@@ -196,9 +196,10 @@ pub struct Processed {
     pub has_alpha: bool,
     /// How it was taken, out of the EXIF data that is not kept.
     pub camera: Option<CameraFacts>,
-    /// No variants can be made of it: an AVIF that is put together of tiles, or more pixels than there is room for.
+    /// No variants can be made of it: an AVIF that is put together of tiles or has a high dynamic range, or more pixels than
+    /// there is room for.
     pub sealed: bool,
-    /// What to show while it loads; none for an AVIF that is put together of tiles.
+    /// What to show while it loads; none for an AVIF whose pixels cannot be had.
     pub placeholder: Option<Placeholder>,
 }
 

@@ -7,6 +7,7 @@ use moxcms::ColorProfile;
 use re_rav1d::dav1d::{Decoder, Picture, PixelLayout, PlanarImageComponent, Settings};
 
 use super::super::{Limits, Rejected};
+use super::meta::Named;
 
 /// A decoded AVIF, as it is displayed.
 pub(in super::super) struct Decoding {
@@ -28,7 +29,7 @@ pub(in super::super) fn size(data: &[u8], limits: &Limits) -> Result<Option<(u32
     Ok(single.then_some((picture.width, picture.height)))
 }
 
-/// Decodes an AVIF; none when it is of a variety that [`size`] has no answer for either.
+/// Decodes an AVIF; none when it is of a variety that [`size`] has no answer for either, or of high dynamic range.
 pub(in super::super) fn decode(data: &[u8], limits: &Limits) -> Result<Option<Decoding>, Rejected> {
     let (_, picture) = super::opened(data, limits)?;
     let Some(coded) = picture.coded.filter(|coded| !coded.cropped) else {
@@ -42,8 +43,13 @@ pub(in super::super) fn decode(data: &[u8], limits: &Limits) -> Result<Option<De
         _ => (picture.height, picture.width),
     };
     let frame = frame(data, &coded.colour, (width, height))?;
-    let named = named(&frame);
-    let colours = colours(&frame)?;
+    let numbers = numbers(&frame, coded.named);
+    if matches!(numbers.transfer, PQ | HLG) {
+        // Brighter than any of the formats that it would be made into.
+        return Ok(None);
+    }
+    let named = named(&numbers);
+    let colours = colours(&frame, &numbers)?;
     drop(frame);
     let mut image = if coded.alpha.is_empty() {
         DynamicImage::ImageRgb8(RgbImage::from_raw(width, height, colours).ok_or_else(damaged)?)
@@ -145,23 +151,32 @@ fn check_frames(bytes: &[u8]) -> Result<(), Rejected> {
     Ok(())
 }
 
-#[cfg(test)]
-#[test]
-fn a_film_is_no_picture() {
-    // A sequence header, and frames of five bytes each.
-    let film = |frames: usize| [vec![0x0a, 2, 0, 0], [0x32, 5, 1, 2, 3, 4, 5].repeat(frames)].concat();
-    assert!(check_frames(&film(1)).is_ok());
-    assert_eq!(check_frames(&film(100)).unwrap_err().code, "unsupported_media_type");
-    // A size that never ends, and one beyond the end.
-    for bent in [[0x32].iter().chain(&[0xff; 12]).copied().collect(), vec![0x32, 9, 1]] {
-        let bent: Vec<u8> = bent;
-        assert_eq!(check_frames(&bent).unwrap_err().code, "image_broken");
+/// Transfer characteristics of pictures with high dynamic range (H.273).
+const PQ: u16 = 16;
+const HLG: u16 = 18;
+
+/// What its box says of the colours, and where that tells nothing, its pixels.
+fn numbers(picture: &Picture, told: Option<Named>) -> Named {
+    const UNTOLD: u16 = 2;
+    let own = Named {
+        primaries: picture.color_primaries() as u16,
+        transfer: picture.transfer_characteristic() as u16,
+        matrix: picture.matrix_coefficients() as u16,
+        full: picture.color_range() as u8 != 0,
+    };
+    let Some(told) = told else { return own };
+    let first = |told: u16, own: u16| if told == UNTOLD { own } else { told };
+    Named {
+        primaries: first(told.primaries, own.primaries),
+        transfer: first(told.transfer, own.transfer),
+        matrix: first(told.matrix, own.matrix),
+        full: told.full,
     }
 }
 
 /// The colours that a picture names by their number in H.273, where they are a display's wider ones.
-fn named(picture: &Picture) -> Option<ColorProfile> {
-    match picture.color_primaries() as u8 {
+fn named(numbers: &Named) -> Option<ColorProfile> {
+    match numbers.primaries {
         9 => Some(ColorProfile::new_bt2020()),
         11 | 12 => Some(ColorProfile::new_display_p3()),
         _ => None,
@@ -205,7 +220,7 @@ impl Samples {
 }
 
 /// Red, green and blue, three bytes a pixel.
-fn colours(picture: &Picture) -> Result<Vec<u8>, Rejected> {
+fn colours(picture: &Picture, numbers: &Named) -> Result<Vec<u8>, Rejected> {
     let (width, height) = (picture.width() as usize, picture.height() as usize);
     let (across, down) = match picture.pixel_layout() {
         PixelLayout::I420 => (2, 2),
@@ -218,8 +233,7 @@ fn colours(picture: &Picture) -> Result<Vec<u8>, Rejected> {
         let blue = Samples::new(picture, PlanarImageComponent::U);
         (blue, Samples::new(picture, PlanarImageComponent::V))
     });
-    let full = picture.color_range() as u8 != 0;
-    let matrix = picture.matrix_coefficients() as u8;
+    let Named { full, matrix, .. } = *numbers;
     // The shares of red and blue in luma, by the number of the matrix in H.273.
     let (red_share, blue_share) = match matrix {
         1 => (0.2126, 0.0722),
@@ -258,4 +272,39 @@ fn colours(picture: &Picture) -> Result<Vec<u8>, Rejected> {
         }
     }
     Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+
+    use super::*;
+
+    #[test]
+    fn a_film_is_no_picture() {
+        // A sequence header, and frames of five bytes each.
+        let film = |frames: usize| [vec![0x0a, 2, 0, 0], [0x32, 5, 1, 2, 3, 4, 5].repeat(frames)].concat();
+        assert!(check_frames(&film(1)).is_ok());
+        assert_eq!(check_frames(&film(100)).unwrap_err().code, "unsupported_media_type");
+        // A size that never ends, and one beyond the end.
+        let endless: Vec<u8> = [0x32].into_iter().chain([0xff; 12]).collect();
+        for bent in [endless, vec![0x32, 9, 1]] {
+            assert_eq!(check_frames(&bent).unwrap_err().code, "image_broken");
+        }
+    }
+
+    #[test]
+    fn the_box_goes_before_the_pixels() {
+        let sample = include_str!("../tests/sample.avif.txt").trim();
+        let mut file = base64::engine::general_purpose::STANDARD
+            .decode(sample)
+            .expect("base64");
+        let at = file.windows(4).position(|part| part == b"nclx").expect("named colours");
+        let decoded = |file: &[u8]| decode(file, &Limits::default()).expect("pixels");
+        assert!(decoded(&file).expect("a picture").named.is_none());
+        file[at + 4..at + 6].copy_from_slice(&12_u16.to_be_bytes());
+        assert!(decoded(&file).expect("a picture").named.is_some(), "Display P3");
+        file[at + 6..at + 8].copy_from_slice(&PQ.to_be_bytes());
+        assert!(decoded(&file).is_none(), "high dynamic range is served as it is");
+    }
 }

@@ -46,6 +46,30 @@ pub(super) struct Coded {
     /// Only a part of it is shown.
     pub(super) cropped: bool,
     pub(super) icc: Option<Range<usize>>,
+    /// What the box says of its colours, which goes before what the pixels say.
+    pub(super) named: Option<Named>,
+}
+
+/// Colours by their numbers in H.273; 2 is for what is not told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Named {
+    pub(super) primaries: u16,
+    pub(super) transfer: u16,
+    pub(super) matrix: u16,
+    /// Whether black is 0 and white 255, and not 16 and 235.
+    pub(super) full: bool,
+}
+
+impl Named {
+    fn read(colr: &[u8]) -> Option<Self> {
+        let mut reader = Reader::new(colr.strip_prefix(b"nclx")?);
+        Some(Self {
+            primaries: reader.u16_be().ok()?,
+            transfer: reader.u16_be().ok()?,
+            matrix: reader.u16_be().ok()?,
+            full: reader.u8().ok()? & 0x80 != 0,
+        })
+    }
 }
 
 struct Location {
@@ -211,6 +235,10 @@ pub(super) fn read(data: &[u8], meta: &Part, limits: &Limits) -> Result<Picture,
                 .filter(|part| part.kind == *b"colr")
                 .find(|part| matches!(body(data, part).get(..4), Some(b"prof" | b"rICC")))
                 .map(|part| part.body.start + 4..part.body.end),
+            named: shown
+                .iter()
+                .filter(|part| part.kind == *b"colr")
+                .find_map(|part| Named::read(body(data, part))),
         }
     });
 
@@ -220,6 +248,9 @@ pub(super) fn read(data: &[u8], meta: &Part, limits: &Limits) -> Result<Picture,
         return Err(damaged());
     }
     let mut new_handler = handler_body.get(..24).ok_or_else(damaged)?.to_vec();
+    // The only version there is, and nothing in what is reserved.
+    new_handler.iter_mut().take(8).for_each(|byte| *byte = 0);
+    new_handler.iter_mut().skip(12).for_each(|byte| *byte = 0);
     // The name behind it is free text.
     new_handler.resize(handler_body.len().min(25), 0);
     let handler_end = out.len() + 8 + new_handler.len();
