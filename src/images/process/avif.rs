@@ -17,7 +17,7 @@ use std::ops::Range;
 use image::metadata::Orientation;
 
 use super::reader::Reader;
-use super::{Limits, Rejected, Stripped, blank_except};
+use super::{CameraFacts, Limits, Rejected, Stripped, blank_except};
 
 pub(super) use decode::{decode, size};
 
@@ -143,7 +143,7 @@ pub(super) fn strip(data: &[u8], limits: &Limits) -> Result<Stripped, Rejected> 
         height: picture.height,
         orientation: Orientation::NoTransforms,
         animated: false,
-        camera: None,
+        camera: picture.exif.as_deref().and_then(CameraFacts::read),
         colour: Vec::new(),
     })
 }

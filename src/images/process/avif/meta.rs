@@ -20,6 +20,8 @@ const ALPHA: [&[u8]; 2] = [
 /// Far above what a 12,000 px grid needs; reading stays quick whatever a file claims. Counts items, the pieces all of
 /// them lie in, what they refer to and the places of their properties.
 const MAX_ITEMS: usize = 4096;
+/// Bytes of what a camera writes, at most; JPEG has no room for more.
+const MAX_EXIF: usize = 64 * 1024;
 /// A picture has tiles, alpha, and alpha may have tiles: nothing is made of things that are made of more than these.
 const MAX_DEPTH: usize = 4;
 
@@ -31,6 +33,8 @@ pub(super) struct Picture {
     pub(super) meta: Vec<u8>,
     /// Where the bytes of the kept items lie in the file.
     pub(super) in_file: Vec<Range<usize>>,
+    /// What the camera wrote (EXIF, from its TIFF header on).
+    pub(super) exif: Option<Vec<u8>>,
     /// How to decode it; none for one that is put together of tiles.
     pub(super) coded: Option<Coded>,
 }
@@ -77,6 +81,24 @@ struct Location {
     /// The item's entry, as it stands in the box.
     raw: Range<usize>,
     extents: Vec<(u64, u64)>,
+}
+
+impl Location {
+    /// Where the item's pieces lie in the file.
+    fn pieces(&self, idat: &Range<usize>, end: usize) -> Result<Vec<Range<usize>>, Rejected> {
+        if self.extents.is_empty() {
+            return Err(Rejected::truncated());
+        }
+        let within = if self.method == 1 { idat.clone() } else { 0..end };
+        let base = if self.method == 1 { idat.start } else { 0 };
+        let piece = |(offset, length): &(u64, u64)| {
+            let start = usize::try_from(*offset).ok()?.checked_add(base)?;
+            let end = usize::try_from(*length).ok()?.checked_add(start)?;
+            (start < end && end <= within.end).then_some(start..end)
+        };
+        let pieces: Option<Vec<Range<usize>>> = self.extents.iter().map(piece).collect();
+        pieces.ok_or_else(Rejected::truncated)
+    }
 }
 
 struct Locations {
@@ -184,31 +206,32 @@ pub(super) fn read(data: &[u8], meta: &Part, limits: &Limits) -> Result<Picture,
             return Err(damaged());
         }
         let location = locations.items.get(item).ok_or_else(damaged)?;
-        if location.extents.is_empty() {
-            return Err(Rejected::truncated());
+        let pieces = location.pieces(&idat, data.len())?;
+        match location.method {
+            1 => in_idat.extend(pieces.iter().cloned()),
+            _ => in_file.extend(pieces.iter().cloned()),
         }
-        for (offset, length) in &location.extents {
-            let base = if location.method == 1 { idat.start } else { 0 };
-            let limit = if location.method == 1 { idat.end } else { data.len() };
-            let start = usize::try_from(*offset)
-                .ok()
-                .and_then(|o| o.checked_add(base))
-                .ok_or_else(Rejected::truncated)?;
-            let end = usize::try_from(*length)
-                .ok()
-                .and_then(|l| l.checked_add(start))
-                .ok_or_else(Rejected::truncated)?;
-            if start == end || end > limit {
-                return Err(Rejected::truncated());
-            }
-            lying.entry(*item).or_default().push(start..end);
-            if location.method == 1 {
-                in_idat.push(start..end)
-            } else {
-                in_file.push(start..end)
-            }
-        }
+        lying.insert(*item, pieces);
     }
+    // What the camera wrote, of which little is kept and nothing stays in the file: damage to it matters to nobody.
+    let described = references
+        .iter()
+        .filter(|reference| reference.kind == *b"cdsc" && reference.to.contains(&primary));
+    let exif = described.map(|reference| reference.from).find_map(|item| {
+        let (b"Exif", location) = (&kinds.get(&item)?.0, locations.items.get(&item)?) else {
+            return None;
+        };
+        let pieces = location.pieces(&idat, data.len()).ok()?;
+        let size: usize = pieces.iter().map(ExactSizeIterator::len).sum();
+        let pieces = pieces
+            .into_iter()
+            .filter(|_| size <= MAX_EXIF)
+            .filter_map(|piece| data.get(piece));
+        let block = pieces.flatten().copied().collect::<Vec<u8>>();
+        // First how far it is to the block itself.
+        let from = Reader::new(&block).u32_be().ok()? as usize;
+        block.get(from.checked_add(4)?..).map(<[u8]>::to_vec)
+    });
 
     // Pieces may overlap, and would be more together than the file.
     let all: usize = lying.values().flatten().map(ExactSizeIterator::len).sum();
@@ -294,6 +317,7 @@ pub(super) fn read(data: &[u8], meta: &Part, limits: &Limits) -> Result<Picture,
         height,
         meta: [header, &out].concat(),
         in_file,
+        exif,
         coded,
     })
 }

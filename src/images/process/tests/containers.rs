@@ -185,6 +185,10 @@ fn an_avif_loses_exif_and_xmp_in_place() {
     let data = avif();
     assert!(holds(&data, "Camera-X100") && holds(&data, "xmp-secret"));
     let done = take(&data).unwrap();
+    assert_eq!(
+        done.camera.as_ref().and_then(|camera| camera.model.as_deref()),
+        Some("Camera-X100")
+    );
     assert_clean(&done.bytes);
     for word in ["Exif", "mime", "cdsc", "rdf+xml", "Color"] {
         assert!(!holds(&done.bytes, word), "{word}");
