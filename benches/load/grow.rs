@@ -76,9 +76,10 @@ fn statement(table: &str, columns: &[String], copy: usize, span: i64) -> String 
 
 fn value(table: &str, column: &str, copy: usize, span: i64) -> String {
     match column {
-        // Four of the random digits; the others and the time keep ids apart.
+        // Four of the random digits, and four others move behind them: one in 65,536 originals has the number of a copy in
+        // that place itself.
         "article_id" | "translation_group" => {
-            format!("substr({column}, 1, 24) || '{copy:04x}' || substr({column}, 29)")
+            format!("substr({column}, 1, 24) || '{copy:04x}' || substr({column}, 25, 4) || substr({column}, 33)")
         }
         "slug" => format!("slug || '-c{copy}'"),
         "published_ms" | "first_published_ms" | "updated_ms" => format!("{column} - {}", span * copy as i64),
