@@ -63,7 +63,7 @@ pub struct App {
     pub cache: Cache,
     /// Names and image files that stories point at.
     pub known: Known,
-    /// Headlines and leads that searches came upon.
+    /// What searches came upon lately.
     pub heads: Heads,
     /// How often stories are opened.
     pub views: Views,
@@ -106,8 +106,8 @@ impl App {
             outbox: Notify::new(),
             webhooks: Webhooks::new(config.webhook_allow_private.clone()),
             cache: Cache::new(config.cache_bytes),
-            known: Known::new(Arc::clone(db.truth())),
-            heads: Heads::new(Arc::clone(db.truth())),
+            known: Known::new(db.truth()),
+            heads: Heads::new(db.truth()),
             views: Views::new(),
             retention: Watch::default(),
             streams: Arc::new(Semaphore::new(STREAMS)),

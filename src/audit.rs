@@ -3,13 +3,11 @@
 pub mod chain;
 pub mod management;
 
-use diesel::prelude::*;
-use serde_json::Value;
+use serde_json::Value as Json;
 
 use crate::auth::{Caller, Via};
-use crate::db::Tx;
+use crate::db::{Fixed, Tx, Value};
 use crate::error::Result;
-use crate::schema::audit;
 use crate::types::Id;
 
 /// Who acts.
@@ -57,21 +55,24 @@ impl From<&Caller> for Actor {
 }
 
 /// Records what was done to what. `data` says what changed, without secrets and without readers' details.
-pub fn record(tx: &mut Tx<'_>, actor: &Actor, action: &str, target_type: &str, target: &Id, data: Value) -> Result<()> {
-    diesel::insert_into(audit::table)
-        .values((
-            audit::id.eq(Id::new()),
-            audit::at_ms.eq(tx.now),
-            audit::actor_type.eq(actor.kind),
-            audit::actor_id.eq(actor.id.as_ref()),
-            audit::actor_name.eq(&actor.name),
-            audit::action.eq(action),
-            audit::target_type.eq(target_type),
-            audit::target_id.eq(target),
-            audit::request_id.eq(&actor.request_id),
-            audit::data.eq(data.to_string()),
-            audit::address.eq(&actor.address),
-        ))
-        .execute(tx.conn)?;
+pub fn record(tx: &mut Tx<'_>, actor: &Actor, action: &str, target_type: &str, target: &Id, data: Json) -> Result<()> {
+    Fixed::with(
+        "INSERT INTO audit (id, at_ms, actor_type, actor_id, actor_name, action, target_type, target_id, request_id, data, \
+         address) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        &[
+            Value::Text(Id::new().as_str()),
+            Value::Int(tx.now.ms()),
+            Value::Text(actor.kind),
+            Value::Maybe(actor.id.as_ref().map(Id::as_str)),
+            Value::Text(&actor.name),
+            Value::Text(action),
+            Value::Text(target_type),
+            Value::Text(target.as_str()),
+            Value::Text(&actor.request_id),
+            Value::Text(&data.to_string()),
+            Value::Text(&actor.address),
+        ],
+    )
+    .run(tx.conn)?;
     Ok(())
 }

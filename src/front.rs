@@ -147,9 +147,18 @@ fn read_story(app: &State, request: &Request) -> Option<Response> {
     };
     let mut response = entry.answer(request.head());
     surround(request, &mut response);
-    let id = response.headers().get(server::X_REQUEST_ID);
-    let id = id.and_then(|id| id.to_str().ok()).unwrap_or_default();
-    server::log(request.method(), path, response.status(), start, id, None);
+    let ms = start.elapsed().as_micros() as f64 / 1000.0;
+    let request_id = response
+        .headers()
+        .get(server::X_REQUEST_ID)
+        .and_then(|id| id.to_str().ok());
+    tracing::debug!(
+        request_id,
+        path,
+        status = response.status().as_u16(),
+        ms,
+        "a story at once"
+    );
     Some(response)
 }
 

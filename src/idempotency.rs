@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::future::{Ready, ready};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use actix_web::body::BoxBody;
 use actix_web::dev::Payload;
@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::app::App;
 use crate::auth::{Caller, Via};
 use crate::conditional::version_tag;
-use crate::db::{self, Tx};
+use crate::db::{self, Conn, Tx};
 use crate::error::{Code, Problem, Result};
 use crate::request::hash;
 use crate::schema::idempotency;
@@ -264,6 +264,55 @@ where
             Ok(answer)
         })
         .await
+}
+
+/// The same for a write that is prepared before its turn, see [`db::Db::prepare`]. Without a key the answer of what was
+/// prepared and written is made after the commit.
+pub async fn write_once_prepared<P, T, G, F, A>(
+    app: &App,
+    once: Option<Once>,
+    aside: bool,
+    prepare: G,
+    work: F,
+    answer: A,
+) -> Result<Answer>
+where
+    P: Send + Sync + 'static,
+    T: Send + 'static,
+    G: Fn(&mut Conn) -> Result<P> + Send + Sync + 'static,
+    F: Fn(&mut Tx<'_>, &P) -> Result<T> + Send + Sync + 'static,
+    A: Fn(&P, T) -> Result<Answer> + Send + Sync + 'static,
+{
+    let (prepare, work, answer) = (Arc::new(prepare), Arc::new(work), Arc::new(answer));
+    let mut prepared = match (app.db.prepare(aside, &prepare).await, &once) {
+        (Ok(prepared), _) => prepared,
+        (Err(problem), None) => return Err(problem),
+        // Whether the work was done before comes first.
+        (Err(_), Some(_)) => None,
+    };
+    loop {
+        let (first, is_first) = (prepared.clone(), prepared.is_some());
+        let (prepare, work, answer) = (Arc::clone(&prepare), Arc::clone(&work), Arc::clone(&answer));
+        let result = match once.clone() {
+            None => {
+                let write = move |tx: &mut Tx<'_>| db::in_turn(tx, first.clone(), &*prepare, &*work);
+                let written = app.db.write(write).await;
+                written.and_then(|(prepared, done)| answer(&prepared, done))
+            }
+            once => {
+                let all = move |tx: &mut Tx<'_>| {
+                    let (prepared, done) = db::in_turn(tx, first.clone(), &*prepare, &*work)?;
+                    answer(&prepared, done)
+                };
+                write_once(app, once, all).await
+            }
+        };
+        match result {
+            // What it refers to went away meanwhile: preparing it anew tells what is wrong with it.
+            Err(problem) if problem.is_retryable() && is_first => prepared = None,
+            result => return result,
+        }
+    }
 }
 
 fn replay(tx: &mut Tx<'_>, once: &Once, key: &str) -> Result<Option<Answer>> {

@@ -1,5 +1,8 @@
 //! newsdesk: a headless CMS for news sites. See README.md for what it does and docs/ARCHITECTURE.md for the map.
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod app;
 mod articles;
 mod audit;
@@ -43,6 +46,7 @@ mod schema;
 mod search;
 mod server;
 mod share;
+mod shelf;
 mod site;
 mod taxonomy;
 mod telemetry;

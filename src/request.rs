@@ -148,6 +148,8 @@ pub struct Input<T> {
     pub value: T,
     /// SHA-256 of the bytes, in hexadecimal.
     pub hash: String,
+    /// How many bytes.
+    pub length: usize,
 }
 
 impl Body {
@@ -163,6 +165,7 @@ impl Body {
         Ok(Input {
             value: json::parse(&bytes)?,
             hash: hash(&bytes),
+            length: bytes.len(),
         })
     }
 
@@ -191,6 +194,7 @@ impl Body {
         Ok(Input {
             value,
             hash: hash(&bytes),
+            length: bytes.len(),
         })
     }
 

@@ -267,6 +267,7 @@ diesel::table! {
     publication_tags (ref_id, article_id) {
         ref_id -> Text,
         article_id -> Text,
+        published_ms -> BigInt,
     }
 }
 
@@ -274,6 +275,7 @@ diesel::table! {
     publication_authors (ref_id, article_id) {
         ref_id -> Text,
         article_id -> Text,
+        published_ms -> BigInt,
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod client;
 mod constant;
+mod cores;
 mod data;
 mod durable;
 mod grow;

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::client::{Bytes, Plan, load};
+use crate::cores::Seats;
 use crate::process::Process;
 
 /// Rounds of a measurement; an odd number has a middle.
@@ -56,6 +57,7 @@ impl Figures {
 
 /// Measures all sides in turn.
 pub fn in_turn(sides: &[Side<'_>], amount: Amount) -> Result<Vec<Figures>, String> {
+    let _seats = Seats::take(sides.iter().map(|side| side.process))?;
     let mut taken: Vec<Vec<Round>> = sides.iter().map(|_| Vec::new()).collect();
     let part = Amount {
         requests: amount.requests.div_ceil(TURNS),

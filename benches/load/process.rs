@@ -59,6 +59,19 @@ impl Process {
         }
     }
 
+    /// Its threads whose names begin so, in the order they were started.
+    pub fn threads(&self, name: &str) -> Result<Vec<i32>, String> {
+        let folder = format!("/proc/{}/task", self.child.id());
+        let tasks = std::fs::read_dir(&folder).map_err(|error| format!("{folder}: {error}"))?;
+        let mut threads: Vec<i32> = tasks
+            .flatten()
+            .filter(|task| std::fs::read_to_string(task.path().join("comm")).is_ok_and(|comm| comm.starts_with(name)))
+            .filter_map(|task| task.file_name().to_string_lossy().parse().ok())
+            .collect();
+        threads.sort_unstable();
+        Ok(threads)
+    }
+
     /// CPU time so far, of all its threads, in user and kernel.
     pub fn cpu(&self) -> Result<Duration, String> {
         cpu_of(self.child.id())

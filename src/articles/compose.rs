@@ -19,8 +19,8 @@ use crate::app::App;
 use crate::body::{self, FigureHtml, KeptBody};
 use crate::changes::{self, key};
 use crate::config::Config;
-use crate::db::Conn;
-use crate::error::{Problem, Result};
+use crate::db::{Conn, KeptJson};
+use crate::error::Result;
 use crate::images::delivered::{DeliveredImage, ImageFile, image_files_of};
 use crate::known::{Known, Things};
 use crate::schema::{publication_docs, publications};
@@ -275,29 +275,41 @@ impl ToSchema for PublishedBlock {
 
 /// The address of a story on the site.
 pub fn article_url(config: &Config, section: Option<&str>, slug: &str, id: &Id, language: &str) -> String {
-    let mut template = config.article_url.clone();
-    if section.is_none() {
-        template = template.replace("{section}/", "").replace("{section}", "");
+    let mut url = String::with_capacity(160);
+    let mut rest = config.article_url.as_str();
+    while let Some((before, after)) = rest.split_once('{') {
+        url.push_str(before);
+        let named = after.split_once('}').and_then(|(name, after)| {
+            let value = match name {
+                "site" => config.site_url.as_str(),
+                "section" => section.unwrap_or(""),
+                "slug" => slug,
+                "id" => id.as_str(),
+                "language" => language,
+                _ => return None,
+            };
+            // Without a section its slash goes, too.
+            let slash = if name == "section" && section.is_none() {
+                "/"
+            } else {
+                ""
+            };
+            Some((value, after.strip_prefix(slash).unwrap_or(after)))
+        });
+        let (value, after) = named.unwrap_or(("{", after));
+        url.push_str(value);
+        rest = after;
     }
-    template
-        .replace("{site}", &config.site_url)
-        .replace("{section}", section.unwrap_or(""))
-        .replace("{slug}", slug)
-        .replace("{id}", id.as_str())
-        .replace("{language}", language)
+    url.push_str(rest);
+    url
 }
 
 /// Names, from memory if there is one.
 fn names(conn: &mut Conn, known: Option<&Known>, kind: Kind, ids: &[Id]) -> Result<Things<Name>> {
     match known {
         Some(known) => known.names(conn, kind, ids),
-        None => Ok(shared(names_of(conn, kind, ids)?)),
+        None => Ok(names_of(conn, kind, ids)?.into()),
     }
-}
-
-fn shared<T>(things: HashMap<Id, T>) -> Things<T> {
-    let shared = |(id, thing)| (id, Arc::new(thing));
-    things.into_iter().map(shared).collect()
 }
 
 /// Everything that cards point at, loaded at once.
@@ -367,7 +379,7 @@ impl<'c> Composer<'c> {
             authors: names(conn, known, Kind::Author, &ids.authors)?,
             images: match known {
                 Some(known) => known.images(conn, config, &ids.images)?,
-                None => shared(image_files_of(conn, config, &ids.images)?),
+                None => image_files_of(conn, config, &ids.images)?.into(),
             },
         })
     }
@@ -385,18 +397,11 @@ impl<'c> Composer<'c> {
 
     /// The purge keys of everything that was loaded.
     pub fn keys(&self) -> Vec<String> {
-        let keys = |letter, map: &Things<Name>| {
-            let mut keys: Vec<String> = map.keys().map(|id| key(letter, id)).collect();
-            keys.sort();
-            keys
-        };
-        let mut all = keys('s', &self.sections);
-        all.extend(keys('t', &self.tags));
-        all.extend(keys('u', &self.authors));
-        let mut images: Vec<String> = self.images.keys().map(|id| key('i', id)).collect();
-        images.sort();
-        all.extend(images);
-        all
+        let sections = self.sections.ids().map(|id| key('s', id));
+        let tags = self.tags.ids().map(|id| key('t', id));
+        let authors = self.authors.ids().map(|id| key('u', id));
+        let images = self.images.ids().map(|id| key('i', id));
+        sections.chain(tags).chain(authors).chain(images).collect()
     }
 
     /// A placed image; none when its file is not there, which the library's rules prevent.
@@ -416,7 +421,7 @@ impl<'c> Composer<'c> {
     /// A story's summary.
     pub fn summary(&self, row: &PublicationRow, card: Card) -> ArticleSummary {
         let section = card.section_id.as_ref().and_then(|id| {
-            let (slug, name, _) = &**self.sections.get(id)?;
+            let (slug, name, _) = self.sections.get(id)?;
             Some(SectionRef {
                 id: id.clone(),
                 slug: slug.clone(),
@@ -424,7 +429,7 @@ impl<'c> Composer<'c> {
             })
         });
         let tags = card.tag_ids.iter().filter_map(|id| {
-            let (slug, name, _) = &**self.tags.get(id)?;
+            let (slug, name, _) = self.tags.get(id)?;
             Some(TagRef {
                 id: id.clone(),
                 slug: slug.clone(),
@@ -432,7 +437,7 @@ impl<'c> Composer<'c> {
             })
         });
         let authors = card.author_ids.iter().filter_map(|id| {
-            let (slug, name, _) = &**self.authors.get(id)?;
+            let (slug, name, _) = self.authors.get(id)?;
             Some(AuthorRef {
                 id: id.clone(),
                 slug: slug.clone(),
@@ -467,13 +472,11 @@ impl<'c> Composer<'c> {
 
 /// The frozen rest of some stories.
 pub fn docs_of(conn: &mut Conn, ids: &[Id]) -> Result<HashMap<Id, Doc>> {
-    let rows: Vec<(Id, String)> = publication_docs::table
+    let rows: Vec<(Id, KeptJson)> = publication_docs::table
         .filter(publication_docs::article_id.eq_any(ids))
         .select((publication_docs::article_id, publication_docs::doc))
         .load(conn)?;
-    rows.into_iter()
-        .map(|(id, json)| Ok((id, serde_json::from_str(&json).map_err(Problem::internal)?)))
-        .collect()
+    rows.into_iter().map(|(id, doc)| Ok((id, doc.read()?))).collect()
 }
 
 /// The body with each figure's placement filled in.
@@ -534,8 +537,9 @@ pub fn translations_of(conn: &mut Conn, app: &App, row: &PublicationRow) -> Resu
         .select(PublicationRow::as_select())
         .load(conn)?;
     // A translation may be published under a past date: what counts is when readers could first see it.
-    let others: Vec<&str> = rows.iter().map(|row| row.article_id.as_str()).collect();
-    let changed = changes::newest_of(conn, row.article_id.as_str(), &others)?;
+    let others = rows.iter().map(|row| row.article_id.as_str());
+    let subjects: Vec<&str> = [row.article_id.as_str(), "site"].into_iter().chain(others).collect();
+    let changed = changes::newest_of(conn, &subjects)?;
     let live: Vec<(PublicationRow, Card)> = rows
         .into_iter()
         .filter(|row| row.state == "live")

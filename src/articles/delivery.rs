@@ -312,12 +312,16 @@ fn list(conn: &mut Conn, app: &App, query: &ArticleQuery, start: &Start, target:
     };
     let id = publications::article_id;
     let rows: Vec<PublicationRow> = match query.sort {
-        ArticleSort::PublishedAt => keyset!(filters.rows(), start, false, publications::published_ms, id, int)
-            .select(PublicationRow::as_select())
-            .load(conn)?,
-        ArticleSort::PublishedAtDown => keyset!(filters.rows(), start, true, publications::published_ms, id, int)
-            .select(PublicationRow::as_select())
-            .load(conn)?,
+        ArticleSort::PublishedAt | ArticleSort::PublishedAtDown => {
+            let descending = matches!(query.sort, ArticleSort::PublishedAtDown);
+            let rows = match filters.page_of_one(conn, start, descending)? {
+                Some(ids) => publications::table.filter(id.eq_any(ids)).into_boxed(),
+                None => filters.rows(),
+            };
+            keyset!(rows, start, descending, publications::published_ms, id, int)
+                .select(PublicationRow::as_select())
+                .load(conn)?
+        }
         ArticleSort::UpdatedAt => keyset!(filters.rows(), start, false, publications::updated_ms, id, int)
             .select(PublicationRow::as_select())
             .load(conn)?,

@@ -228,8 +228,8 @@ pub struct Changes {
     body: Option<Body>,
 }
 
-/// Bytes of Markdown or HTML that take so long to read that other requests would notice.
-const LONG: usize = 32 * 1024;
+/// Bytes of Markdown or HTML, or of a request, that take so long to read that other requests would notice.
+pub const LONG: usize = 32 * 1024;
 
 /// One long text is read at a time: what editors send must not slow down what readers get.
 static READING: Semaphore = Semaphore::const_new(1);

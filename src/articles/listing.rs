@@ -10,7 +10,9 @@ use crate::app::App;
 use crate::changes::key;
 use crate::db::Conn;
 use crate::error::Result;
+use crate::keyset;
 use crate::literals::Live;
+use crate::page::Start;
 use crate::request::{FromParams, Params, invalid};
 use crate::schema::{publication_authors, publication_tags, publications};
 use crate::search;
@@ -19,7 +21,7 @@ use crate::text::fold;
 use crate::types::{Id, Time};
 
 /// Which stories. Several values of one filter mean any of them.
-#[derive(Debug, Clone, Default, IntoParams)]
+#[derive(Debug, Clone, Default, PartialEq, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ArticleFilters {
     /// Just these stories.
@@ -145,6 +147,38 @@ impl Resolved<'_> {
             rows = rows.filter(publications::published_ms.lt(time));
         }
         rows
+    }
+
+    /// Where a page by time of publication can be read from: the stories of one tag or author, in this order, when nothing
+    /// else is asked. Their number does not matter then; None when the rows have to be looked through.
+    pub fn page_of_one(&self, conn: &mut Conn, start: &Start, descending: bool) -> Result<Option<Vec<Id>>> {
+        let filters = self.filters;
+        let alone = ArticleFilters {
+            tag: filters.tag.clone(),
+            author: filters.author.clone(),
+            ..ArticleFilters::default()
+        };
+        if *filters != alone || filters.tag.len() + filters.author.len() != 1 {
+            return Ok(None);
+        }
+        let ids = match (self.tags.as_slice(), self.authors.as_slice()) {
+            ([tag], []) => {
+                use publication_tags::{article_id, published_ms, ref_id};
+                let rows = publication_tags::table.filter(ref_id.eq(tag)).into_boxed();
+                keyset!(rows, start, descending, published_ms, article_id, int)
+                    .select(article_id)
+                    .load(conn)?
+            }
+            ([], [author]) => {
+                use publication_authors::{article_id, published_ms, ref_id};
+                let rows = publication_authors::table.filter(ref_id.eq(author)).into_boxed();
+                keyset!(rows, start, descending, published_ms, article_id, int)
+                    .select(article_id)
+                    .load(conn)?
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(ids))
     }
 
     /// The sections that stories must be in; none when all pass.

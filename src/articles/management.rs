@@ -1,5 +1,7 @@
 //! How editors ask for articles.
 
+use std::sync::Arc;
+
 use actix_web::{HttpRequest, delete, get, patch, post};
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
@@ -9,17 +11,18 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::action::Action;
 use super::compose::figure_html;
-use super::input::{ArticleCreate, ArticlePatch, EmptyInput, PublishInput, UnpublishInput};
+use super::draft::Draft;
+use super::input::{ArticleCreate, ArticlePatch, EmptyInput, LONG, PublishInput, UnpublishInput};
 use super::record::{WorkingArticle, WorkingArticleSummary, answer, fresh, summaries, whole};
 use super::review::store as review;
-use super::store::{ArticleRow, create, erase, get, update};
+use super::store::{ArticleRow, erase, get, update};
 use super::{Status, publication};
 use crate::app::State;
 use crate::auth::{Caller, Role};
 use crate::conditional::IfMatch;
-use crate::db::Conn;
+use crate::db::{Conn, Tx};
 use crate::error::Result;
-use crate::idempotency::{Answer, IdempotencyKey, write_once};
+use crate::idempotency::{Answer, IdempotencyKey, write_once_prepared};
 use crate::images::delivered::image_files_of;
 use crate::literals::Live;
 use crate::page::{Key, PageInfo, PageQuery, Start};
@@ -225,13 +228,18 @@ async fn create_article(app: State, caller: Caller, idempotency: IdempotencyKey,
         caller.at_least(Role::Editor)?;
     }
     let once = idempotency.of(caller.id.as_str(), &input.hash);
-    write_once(&app, once, move |tx| {
-        let (row, snapshot) = create(tx, &caller, &changes)?;
+    let caller = Arc::new(caller);
+    let (preparer, writer) = (Arc::clone(&caller), Arc::clone(&caller));
+    let aside = input.length > LONG;
+    let prepare = move |conn: &mut Conn| Draft::prepare(conn, &preparer, &changes);
+    let write = move |tx: &mut Tx<'_>, draft: &Draft| draft.write(tx, &writer);
+    let answer = move |draft: &Draft, written| {
+        let (row, snapshot) = draft.result(&written);
         let article = fresh(&caller, &row, snapshot.content)?;
         let location = format!("/management/v1/articles/{}", article.id);
         Ok(Answer::created(location, &article)?.version(article.version))
-    })
-    .await
+    };
+    write_once_prepared(&app, once, aside, prepare, write, answer).await
 }
 
 /// Get an article.

@@ -5,6 +5,7 @@ pub mod batch;
 pub mod compose;
 pub mod corrections;
 pub mod delivery;
+pub mod draft;
 pub mod forms;
 pub mod input;
 pub mod json_ld;
@@ -15,10 +16,12 @@ pub mod record;
 pub mod related;
 pub mod review;
 pub mod revisions;
+pub mod slugs;
 pub mod store;
 pub mod story;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::body::Body;
@@ -148,9 +151,27 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// The JSON that is stored, and its hash, which tells whether two snapshots are the same.
-    pub fn stored(&self) -> Result<(String, String)> {
-        let json = serde_json::to_string(self).map_err(Problem::internal)?;
+    /// What tells whether two snapshots are the same.
+    pub fn hash(&self) -> Result<String> {
+        let content = serde_json::value::to_raw_value(&self.content).map_err(Problem::internal)?;
+        Ok(self.stored(&content)?.1)
+    }
+
+    /// The JSON that is stored, and its hash, which tells whether two snapshots are the same. `content` is the content as
+    /// JSON, which is made once.
+    pub fn stored(&self, content: &RawValue) -> Result<(String, String)> {
+        #[derive(Serialize)]
+        struct Stored<'s> {
+            content: &'s RawValue,
+            captions: &'s [CaptionContent],
+            translation_group: &'s Id,
+        }
+        let stored = Stored {
+            content,
+            captions: &self.captions,
+            translation_group: &self.translation_group,
+        };
+        let json = serde_json::to_string(&stored).map_err(Problem::internal)?;
         let hash = hash(json.as_bytes());
         Ok((json, hash))
     }

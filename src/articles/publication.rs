@@ -13,7 +13,7 @@ use crate::auth::{Caller, forbidden};
 use crate::body::KeptBody;
 use crate::changes::{self, key};
 use crate::conditional::Guard;
-use crate::db::{Conn, Tx, clock};
+use crate::db::{Conn, KeptJson, Tx, clock};
 use crate::error::{Code, Problem, Result};
 use crate::images::rights::{self, ExpiredRights};
 use crate::images::variants::store::want_avif;
@@ -115,13 +115,13 @@ pub struct PublicationRow {
     /// Whether readers may send feedback.
     pub feedback_open: bool,
     /// [`Card`] as JSON.
-    pub card: String,
+    pub card: KeptJson,
 }
 
 impl PublicationRow {
     /// The card.
     pub fn card(&self) -> Result<Card> {
-        serde_json::from_str(&self.card).map_err(Problem::internal)
+        self.card.read()
     }
 }
 
@@ -215,7 +215,7 @@ pub fn publish(
     check_turn(tx, caller, &row, guard)?;
     row.facts()?.allow("publish")?;
     let snapshot = snapshot(tx.conn, &row)?;
-    let hash = snapshot.stored()?.1;
+    let hash = snapshot.hash()?;
     let terms = begin(tx, &mut row, &snapshot, &hash, input, rule)?;
     let told = schedules::store::settle(tx, caller, &mut row, input)?;
     save_telling(tx, &Actor::from(caller), &mut row, &snapshot, "publish", None, told)?;
@@ -305,7 +305,7 @@ pub fn complete(tx: &mut Tx<'_>, row: &ArticleRow, snapshot: &Snapshot, revision
         ))
         .execute(tx.conn)?;
     remove_parts(tx.conn, id)?;
-    insert_parts(tx.conn, id, &card, &doc)?;
+    insert_parts(tx.conn, id, terms.published, &card, &doc)?;
     make_public(tx.conn, id, &content.slug)?;
 
     let new: PublicationRow = publications::table
@@ -364,7 +364,7 @@ fn insert_gone(conn: &mut Conn, row: &ArticleRow, published: Time) -> Result<()>
     Ok(())
 }
 
-fn insert_parts(conn: &mut Conn, id: &Id, card: &Card, doc: &Doc) -> Result<()> {
+fn insert_parts(conn: &mut Conn, id: &Id, published: Time, card: &Card, doc: &Doc) -> Result<()> {
     diesel::insert_into(publication_docs::table)
         .values((
             publication_docs::article_id.eq(id),
@@ -373,7 +373,11 @@ fn insert_parts(conn: &mut Conn, id: &Id, card: &Card, doc: &Doc) -> Result<()> 
         .execute(conn)?;
     for tag in &card.tag_ids {
         diesel::insert_into(publication_tags::table)
-            .values((publication_tags::ref_id.eq(tag), publication_tags::article_id.eq(id)))
+            .values((
+                publication_tags::ref_id.eq(tag),
+                publication_tags::article_id.eq(id),
+                publication_tags::published_ms.eq(published),
+            ))
             .execute(conn)?;
     }
     for author in &card.author_ids {
@@ -381,6 +385,7 @@ fn insert_parts(conn: &mut Conn, id: &Id, card: &Card, doc: &Doc) -> Result<()> 
             .values((
                 publication_authors::ref_id.eq(author),
                 publication_authors::article_id.eq(id),
+                publication_authors::published_ms.eq(published),
             ))
             .execute(conn)?;
     }

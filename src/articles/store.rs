@@ -4,18 +4,18 @@ use diesel::prelude::*;
 use serde_json::json;
 
 use super::input::Changes;
-use super::{CaptionContent, CaptionRole, Content, Facts, PublicState, Seo, Snapshot, Status};
+use super::slugs::{drop_working_slugs, take_slug};
+use super::{CaptionContent, CaptionRole, Content, Facts, PublicState, Snapshot, Status};
 use crate::audit::{self, Actor};
 use crate::auth::{Caller, forbidden};
-use crate::body::Body;
 use crate::conditional::Guard;
-use crate::db::{self, Conn, Tx, Value};
+use crate::db::{Conn, Fixed, Tx, Value};
 use crate::error::{Code, Problem, Result};
 use crate::leases;
 use crate::schema::{
     article_authors, article_tags, articles, authors, captions, editors, publications, revisions, sections, slugs, tags,
 };
-use crate::text::{fold, is_slug, slugify, sort_key};
+use crate::text::{fold, sort_key};
 use crate::types::{Id, Time};
 
 /// A row of the table `articles`.
@@ -93,12 +93,13 @@ impl ArticleRow {
 
     /// Takes over a snapshot as its next revision, of which the JSON is given back to be stored. `seen`: readers get to see
     /// it with this write.
-    fn take(&mut self, snapshot: &Snapshot, seen: bool) -> Result<String> {
+    pub fn take(&mut self, snapshot: &Snapshot, seen: bool) -> Result<String> {
         let content = &snapshot.content;
-        let (stored, content_hash) = snapshot.stored()?;
+        let json = serde_json::value::to_raw_value(content).map_err(Problem::internal)?;
+        let (stored, content_hash) = snapshot.stored(&json)?;
         self.revision += 1;
         self.content_hash = content_hash;
-        self.content = serde_json::to_string(content).map_err(Problem::internal)?;
+        self.content = String::from(Box::<str>::from(json));
         self.title.clone_from(&content.title);
         self.slug.clone_from(&content.slug);
         self.language.clone_from(&content.language);
@@ -265,33 +266,35 @@ pub fn save_telling(
 ) -> Result<()> {
     let stored = row.take(snapshot, action == "publish")?;
     write_row(tx.conn, row)?;
-    let old = References::of(tx.conn, &row.id)?;
-    write_references(tx.conn, &row.id, &old, &snapshot.content)?;
-    leave_trace(tx, actor, row, stored, action, note, more)
+    write_references(tx.conn, &row.id, &snapshot.content)?;
+    leave_trace(tx, actor, row, &stored, action, note, more)
 }
 
 /// The revision and the audit line of a write.
-fn leave_trace(
+pub fn leave_trace(
     tx: &mut Tx<'_>,
     actor: &Actor,
     row: &ArticleRow,
-    stored: String,
+    stored: &str,
     action: &str,
     note: Option<&str>,
     mut more: serde_json::Value,
 ) -> Result<()> {
-    diesel::insert_into(revisions::table)
-        .values((
-            revisions::article_id.eq(&row.id),
-            revisions::number.eq(row.revision),
-            revisions::snapshot.eq(stored),
-            revisions::content_hash.eq(&row.content_hash),
-            revisions::editor_id.eq(&row.updated_by),
-            revisions::action.eq(action),
-            revisions::note.eq(note),
-            revisions::created_ms.eq(tx.now),
-        ))
-        .execute(tx.conn)?;
+    Fixed::with(
+        "INSERT INTO revisions (article_id, number, snapshot, content_hash, editor_id, action, note, created_ms) VALUES \
+         ($1, $2, $3, $4, $5, $6, $7, $8)",
+        &[
+            Value::Text(row.id.as_str()),
+            Value::Int(row.revision),
+            Value::Text(stored),
+            Value::Text(&row.content_hash),
+            Value::Text(row.updated_by.as_str()),
+            Value::Text(action),
+            Value::Maybe(note),
+            Value::Int(tx.now.ms()),
+        ],
+    )
+    .run(tx.conn)?;
     if let Some(note) = note {
         more["note"] = json!(note);
     }
@@ -355,53 +358,65 @@ fn searchable(content: &Content) -> String {
         .join("\n")
 }
 
-/// Tags and authors that a working copy is listed under.
-#[derive(Default)]
-struct References {
-    tags: Vec<Id>,
-    authors: Vec<Id>,
-}
-
-impl References {
-    fn of(conn: &mut Conn, id: &Id) -> Result<Self> {
-        Ok(Self {
-            tags: article_tags::table
-                .filter(article_tags::article_id.eq(id))
-                .select(article_tags::tag_id)
-                .load(conn)?,
-            authors: article_authors::table
-                .filter(article_authors::article_id.eq(id))
-                .select(article_authors::author_id)
-                .load(conn)?,
-        })
-    }
-}
-
-fn write_references(conn: &mut Conn, id: &Id, old: &References, content: &Content) -> Result<()> {
-    for tag in old.tags.iter().filter(|tag| !content.tag_ids.contains(tag)) {
+/// Lists a working copy under its tags and authors, and no longer under those it had.
+fn write_references(conn: &mut Conn, id: &Id, content: &Content) -> Result<()> {
+    let tags: Vec<Id> = article_tags::table
+        .filter(article_tags::article_id.eq(id))
+        .select(article_tags::tag_id)
+        .load(conn)?;
+    for tag in tags.iter().filter(|tag| !content.tag_ids.contains(tag)) {
         diesel::delete(article_tags::table.find((id, tag))).execute(conn)?;
     }
-    for tag in content.tag_ids.iter().filter(|tag| !old.tags.contains(tag)) {
-        diesel::insert_into(article_tags::table)
-            .values((article_tags::article_id.eq(id), article_tags::tag_id.eq(tag)))
-            .execute(conn)?;
-    }
-    for author in old.authors.iter().filter(|author| !content.author_ids.contains(author)) {
+    let authors: Vec<Id> = article_authors::table
+        .filter(article_authors::article_id.eq(id))
+        .select(article_authors::author_id)
+        .load(conn)?;
+    for author in authors.iter().filter(|author| !content.author_ids.contains(author)) {
         diesel::delete(article_authors::table.find((id, author))).execute(conn)?;
     }
-    for author in content.author_ids.iter().filter(|author| !old.authors.contains(author)) {
-        diesel::insert_into(article_authors::table)
-            .values((
-                article_authors::article_id.eq(id),
-                article_authors::author_id.eq(author),
-            ))
-            .execute(conn)?;
+    let new = |id: &&Id| !tags.contains(id) && !authors.contains(id);
+    file(
+        conn,
+        id,
+        content.tag_ids.iter().filter(new),
+        content.author_ids.iter().filter(new),
+    )
+}
+
+/// Lists a new working copy under its tags and authors.
+pub fn file_new(conn: &mut Conn, id: &Id, content: &Content) -> Result<()> {
+    file(conn, id, content.tag_ids.iter(), content.author_ids.iter())
+}
+
+fn file<'i>(
+    conn: &mut Conn,
+    id: &Id,
+    tags: impl Iterator<Item = &'i Id>,
+    authors: impl Iterator<Item = &'i Id>,
+) -> Result<()> {
+    let pair = |other: &'i Id| [Value::Text(id.as_str()), Value::Text(other.as_str())];
+    for tag in tags {
+        Fixed::with(
+            "INSERT INTO article_tags (article_id, tag_id) VALUES ($1, $2)",
+            &pair(tag),
+        )
+        .run(conn)?;
+    }
+    for author in authors {
+        let statement = "INSERT INTO article_authors (article_id, author_id) VALUES ($1, $2)";
+        Fixed::with(statement, &pair(author)).run(conn)?;
     }
     Ok(())
 }
 
-/// 422 for a section, tag, author or owner that does not exist, and for a language the site does not have.
-pub fn check_references(conn: &mut Conn, content: &Content, owner: Option<&Id>, language: bool) -> Result<()> {
+/// 422 for a section, tag, author or owner that does not exist, and for a language that is none of `languages`, when it
+/// matters: one that the site has given up may stay where it is.
+pub fn check_references(
+    conn: &mut Conn,
+    content: &Content,
+    owner: Option<&Id>,
+    languages: Option<&[String]>,
+) -> Result<()> {
     let mut check = crate::text::Check::new();
     if let Some(section) = &content.section_id {
         let known: i64 = sections::table.find(section).count().get_result(conn)?;
@@ -430,89 +445,11 @@ pub fn check_references(conn: &mut Conn, content: &Content, owner: Option<&Id>, 
             check.fail("/owner_id", "invalid_reference", "There is no such editor.");
         }
     }
-    let languages = crate::site::current(conn)?.languages;
-    // A language the site has given up may stay where it is.
-    if language && !languages.contains(&content.language) {
+    if let Some(languages) = languages.filter(|languages| !languages.contains(&content.language)) {
         let detail = format!("The site's languages are {}.", languages.join(", "));
         check.fail("/language", "invalid_language", detail);
     }
     check.done()
-}
-
-/// Makes an article: a draft of the caller's. What it says is given back beside its row.
-pub fn create(tx: &mut Tx<'_>, caller: &Caller, changes: &Changes) -> Result<(ArticleRow, Snapshot)> {
-    let id = Id::new();
-    let owner = changes.owner().cloned().unwrap_or_else(|| caller.id.clone());
-    let mut content = Content {
-        title: String::new(),
-        slug: String::new(),
-        kicker: None,
-        lead: None,
-        dateline: None,
-        body: Body::default(),
-        language: crate::site::current(tx.conn)?.default_language().to_owned(),
-        section_id: None,
-        tag_ids: Vec::new(),
-        author_ids: Vec::new(),
-        source: None,
-        seo: Seo::default(),
-        feedback_open: true,
-        featured: false,
-    };
-    changes.apply(&mut content)?;
-    check_references(tx.conn, &content, Some(&owner), true)?;
-    let mut snapshot = Snapshot {
-        content,
-        captions: Vec::new(),
-        translation_group: id.clone(),
-    };
-    snapshot.check_figures()?;
-    let language = &snapshot.content.language;
-    let group = translation_group(tx.conn, caller, &id, &id, changes.translation_of(), language)?;
-    snapshot.translation_group = group.clone();
-    snapshot.content.slug = take_slug(tx.conn, &id, changes.slug().flatten(), &snapshot.content.title)?;
-    let mut row = ArticleRow {
-        id,
-        version: 1,
-        revision: 0,
-        content_hash: String::new(),
-        status: Status::Draft.as_str().to_owned(),
-        public_state: PublicState::Never.as_str().to_owned(),
-        review: "none".to_owned(),
-        trashed: None,
-        slug: String::new(),
-        title: String::new(),
-        title_key: String::new(),
-        public_title_key: String::new(),
-        search: String::new(),
-        language: String::new(),
-        translation_group: group,
-        section_id: None,
-        owner_id: owner,
-        content: String::new(),
-        published_hash: None,
-        first_published: None,
-        published: None,
-        created_by: caller.id.clone(),
-        created: tx.now,
-        updated_by: caller.id.clone(),
-        updated: tx.now,
-        publish_at: None,
-        unpublish_at: None,
-    };
-    let stored = row.take(&snapshot, false)?;
-    diesel::insert_into(articles::table).values(&row).execute(tx.conn)?;
-    write_references(tx.conn, &row.id, &References::default(), &snapshot.content)?;
-    leave_trace(
-        tx,
-        &Actor::from(caller),
-        &row,
-        stored,
-        "create",
-        changes.note(),
-        json!({}),
-    )?;
-    Ok((row, snapshot))
 }
 
 /// Writes checked changes over the working copy.
@@ -521,12 +458,12 @@ pub fn update(tx: &mut Tx<'_>, caller: &Caller, id: &Id, guard: &Guard, changes:
     row.check_may_change(caller)?;
     let mut snapshot = snapshot(tx.conn, &row)?;
     changes.apply(&mut snapshot.content)?;
-    check_references(
-        tx.conn,
-        &snapshot.content,
-        changes.owner(),
-        changes.language().is_some(),
-    )?;
+    let site = match changes.language() {
+        Some(_) => Some(crate::site::current(tx.conn)?),
+        None => None,
+    };
+    let languages = site.as_ref().map(|site| site.languages.as_slice());
+    check_references(tx.conn, &snapshot.content, changes.owner(), languages)?;
     snapshot.check_figures()?;
     check_turn(tx, caller, &row, guard)?;
     if row.trashed.is_some() {
@@ -595,99 +532,6 @@ pub fn translation_group(
             Err(Problem::new(Code::TranslationExists, detail))
         }
     }
-}
-
-/// Candidates that are tried before the id's end makes the slug unique.
-const SLUG_TRIES: usize = 1000;
-
-/// Takes a slug for the article: the one written by hand, or one from the title that nobody has or ever had in public.
-/// The row in `slugs` decides; a lost race just goes on to the next candidate.
-fn take_slug(conn: &mut Conn, id: &Id, by_hand: Option<&str>, title: &str) -> Result<String> {
-    if let Some(slug) = by_hand {
-        return if claim_slug(conn, id, slug)? {
-            Ok(slug.to_owned())
-        } else {
-            Err(slug_taken(slug))
-        };
-    }
-    let made = slugify(title);
-    let base = if is_slug(&made) {
-        made
-    } else {
-        format!("article-{}", &id.as_str()[24..])
-    };
-    let first = next_number(conn, id, &base)?;
-    for number in first..first + SLUG_TRIES {
-        let slug = if number == 1 {
-            base.clone()
-        } else {
-            format!("{base}-{number}")
-        };
-        if claim_slug(conn, id, &slug)? {
-            return Ok(slug);
-        }
-    }
-    let slug = format!("{base}-{}", &id.as_str()[24..]);
-    if claim_slug(conn, id, &slug)? {
-        Ok(slug)
-    } else {
-        Err(slug_taken(&slug))
-    }
-}
-
-fn slug_taken(slug: &str) -> Problem {
-    Problem::new(
-        Code::SlugTaken,
-        format!("The slug {slug:?} is taken, or was public for another story once: choose another."),
-    )
-}
-
-/// The first number that is worth trying behind a base.
-fn next_number(conn: &mut Conn, id: &Id, base: &str) -> Result<usize> {
-    let first: i64 = slugs::table
-        .filter(slugs::slug.eq(base).and(slugs::article_id.ne(id)))
-        .count()
-        .get_result(conn)?;
-    if first == 0 {
-        return Ok(1);
-    }
-    // A range of the index: digits are followed by a colon. LIKE would read all slugs there are.
-    let numbered: Vec<String> = slugs::table
-        .filter(slugs::slug.ge(format!("{base}-0")))
-        .filter(slugs::slug.lt(format!("{base}-:")))
-        .select(slugs::slug)
-        .limit(10_000)
-        .load(conn)?;
-    let numbers: std::collections::HashSet<usize> = numbered
-        .iter()
-        .filter_map(|slug| slug[base.len() + 1..].parse().ok())
-        .collect();
-    Ok((2..).find(|number| !numbers.contains(number)).unwrap_or(2))
-}
-
-/// Makes the slug this article's, if it is free or its own already.
-pub fn claim_slug(conn: &mut Conn, id: &Id, slug: &str) -> Result<bool> {
-    let statement =
-        "INSERT INTO slugs (slug, article_id, working, public) VALUES ($1, $2, TRUE, 'none') ON CONFLICT DO NOTHING";
-    if db::insert_once(conn, statement, &[Value::Text(slug), Value::Text(id.as_str())])? {
-        return Ok(true);
-    }
-    let own = diesel::update(slugs::table.filter(slugs::slug.eq(slug).and(slugs::article_id.eq(id))))
-        .set(slugs::working.eq(true))
-        .execute(conn)?;
-    Ok(own > 0)
-}
-
-/// Gives the slugs free that the working copy no longer has and that never were public.
-pub fn drop_working_slugs(conn: &mut Conn, id: &Id, keep: &str) -> Result<()> {
-    // A pinned revision's address must still be free when its time comes.
-    let mut kept = crate::schedules::store::pinned_slugs(conn, id)?;
-    kept.push(keep.to_owned());
-    let others = || slugs::table.filter(slugs::article_id.eq(id).and(slugs::slug.ne_all(kept.clone())));
-    diesel::delete(others().filter(slugs::public.eq("none"))).execute(conn)?;
-    let left = slugs::table.filter(slugs::article_id.eq(id).and(slugs::slug.ne(keep)));
-    diesel::update(left).set(slugs::working.eq(false)).execute(conn)?;
-    Ok(())
 }
 
 /// Erases a trashed article. Slugs that were public stay, and keep answering 410.

@@ -13,7 +13,7 @@ use super::listing::placements;
 use super::publication::{Card, Doc, Found, PublicationRow};
 use crate::app::App;
 use crate::changes::key;
-use crate::db::Conn;
+use crate::db::{Conn, KeptJson};
 use crate::error::{Code, Problem, Result};
 use crate::known::Known;
 use crate::request::PathRef;
@@ -44,7 +44,7 @@ pub struct Story {
 pub struct Around {
     /// Whether it may have corrections.
     pub corrected: bool,
-    /// None when it may have translations, else when it or the site last changed.
+    /// None when it may have translations, else when it last changed.
     pub alone_since: Option<Option<Time>>,
 }
 
@@ -68,7 +68,7 @@ impl Story {
     pub fn recall(app: &App, found: Sight) -> Result<Option<(Self, i64)>> {
         let Around {
             corrected: false,
-            alone_since: Some(newest),
+            alone_since: Some(changed),
         } = found.around
         else {
             return Ok(None);
@@ -76,10 +76,15 @@ impl Story {
         if found.head != app.db.truth().followed() {
             return Ok(None);
         }
+        // After the look: what has changed since then is not known any more, or shows in the number.
+        let Some(site) = app.known.recall_site_change() else {
+            return Ok(None);
+        };
         let (card, doc) = found.read()?;
         let composer = Composer::recall(&app.config, &app.known, &card, &doc.captions);
         let story = composer.map(|composer| {
-            let story = Self::assemble(composer, Translations::none(newest), Vec::new(), found.row, card, doc);
+            let alone = Translations::none(changed.max(site));
+            let story = Self::assemble(composer, alone, Vec::new(), found.row, card, doc);
             (story, found.head)
         });
         Ok(story)
@@ -97,7 +102,7 @@ impl Story {
     ) -> Result<Self> {
         let composer = Composer::load(conn, &app.config, known, std::iter::once(&card), doc.captions.iter())?;
         let translations = match around.alone_since {
-            Some(newest) => Translations::none(newest),
+            Some(changed) => Translations::none(changed.max(app.known.site_change(conn)?)),
             None => translations_of(conn, app, &row)?,
         };
         let corrections = match around.corrected {
@@ -136,8 +141,8 @@ impl Story {
 /// A live story as one look at the tables shows it.
 pub struct Sight {
     row: PublicationRow,
-    /// [`Doc`] as JSON.
-    doc: Option<String>,
+    /// [`Doc`].
+    doc: Option<KeptJson>,
     around: Around,
     /// The number of the last change of all.
     head: i64,
@@ -145,22 +150,20 @@ pub struct Sight {
 
 impl Sight {
     fn read(&self) -> Result<(Card, Doc)> {
-        let doc = self.doc.as_deref();
+        let doc = self.doc.as_ref();
         let doc = doc.ok_or_else(|| Problem::internal("a live publication has no document"))?;
-        Ok((self.row.card()?, serde_json::from_str(doc).map_err(Problem::internal)?))
+        Ok((self.row.card()?, doc.read()?))
     }
 }
 
 /// Looks a live story up, with what its forms are made of. Never public is 404, withdrawn 410; an old slug gives the new
 /// one.
 pub fn find(conn: &mut Conn, article: &PathRef) -> Result<Found<Sight>> {
-    let look = Look(article);
-    let seen: Option<Seen> = match conn {
-        Conn::Sqlite(conn) => look.get_result(conn).optional()?,
-        Conn::Postgres(conn) => look.get_result(conn).optional()?,
+    let seen = match article {
+        PathRef::Id(id) => Look::<false>(id.as_str()).first(conn)?,
+        PathRef::Slug(slug) => Look::<true>(slug).first(conn)?,
     };
-    let (row, doc, changed, site_changed, corrected, translated, head) =
-        seen.ok_or_else(|| Problem::not_found("article"))?;
+    let (row, doc, changed, corrected, translated, head) = seen.ok_or_else(|| Problem::not_found("article"))?;
     if row.state != "live" {
         return Err(Problem::new(Code::Gone, "This article has been withdrawn."));
     }
@@ -171,25 +174,26 @@ pub fn find(conn: &mut Conn, article: &PathRef) -> Result<Found<Sight>> {
             doc,
             around: Around {
                 corrected,
-                alone_since: (!translated).then_some(changed.max(site_changed)),
+                alone_since: (!translated).then_some(changed),
             },
             head,
         })),
     }
 }
 
-type Seen = (
-    PublicationRow,
-    Option<String>,
-    Option<Time>,
-    Option<Time>,
-    bool,
-    bool,
-    i64,
-);
+type Seen = (PublicationRow, Option<KeptJson>, Option<Time>, bool, bool, i64);
 
 /// One statement for all that a story's page needs besides names: a reader who waits for it waits for one look.
-struct Look<'a>(&'a PathRef);
+struct Look<'a, const BY_SLUG: bool>(&'a str);
+
+impl<const BY_SLUG: bool> Look<'_, BY_SLUG> {
+    fn first(self, conn: &mut Conn) -> Result<Option<Seen>> {
+        Ok(match conn {
+            Conn::Sqlite(conn) => self.get_result(conn).optional()?,
+            Conn::Postgres(conn) => self.get_result(conn).optional()?,
+        })
+    }
+}
 
 /// The columns of [`PublicationRow`] and what [`Seen`] has behind them. A message from a reader is a change of its own, and
 /// not of the story.
@@ -197,43 +201,40 @@ const COLUMNS: &str = "SELECT p.article_id, p.state, p.slug, p.language, p.trans
      p.title_key, p.published_ms, p.first_published_ms, p.updated_ms, p.feedback_open, p.card, d.doc, \
      (SELECT c.at_ms FROM changes c WHERE c.subject_id = p.article_id AND c.kind <> 'feedback.updated' \
      ORDER BY c.seq DESC LIMIT 1), \
-     (SELECT c.at_ms FROM changes c WHERE c.subject_id = 'site' ORDER BY c.seq DESC LIMIT 1), \
      EXISTS (SELECT 1 FROM corrections k WHERE k.article_id = p.article_id), \
      EXISTS (SELECT 1 FROM publications t WHERE t.translation_group = p.translation_group \
      AND t.article_id <> p.article_id), \
      (SELECT n.n FROM counters n WHERE n.name = 'changes') \
      FROM publications p LEFT JOIN publication_docs d ON d.article_id = p.article_id WHERE p.article_id = ";
 
-impl QueryId for Look<'_> {
-    type QueryId = ();
-    // The text is the key.
-    const HAS_STATIC_QUERY_ID: bool = false;
+impl<const BY_SLUG: bool> QueryId for Look<'_, BY_SLUG> {
+    // One text each, which need not be made to be recognized.
+    type QueryId = Look<'static, BY_SLUG>;
+    const HAS_STATIC_QUERY_ID: bool = true;
 }
 
-impl Query for Look<'_> {
+impl<const BY_SLUG: bool> Query for Look<'_, BY_SLUG> {
     #[rustfmt::skip]
     type SqlType = (
         (Text, Text, Text, Text, Text, Nullable<Text>, Bool, Text, BigInt, BigInt, BigInt, Bool, Text),
-        Nullable<Text>, Nullable<BigInt>, Nullable<BigInt>, Bool, Bool, BigInt,
+        Nullable<Text>, Nullable<BigInt>, Bool, Bool, BigInt,
     );
 }
 
-impl<C> RunQueryDsl<C> for Look<'_> {}
+impl<C, const BY_SLUG: bool> RunQueryDsl<C> for Look<'_, BY_SLUG> {}
 
-impl<DB: Backend> QueryFragment<DB> for Look<'_>
+impl<DB: Backend, const BY_SLUG: bool> QueryFragment<DB> for Look<'_, BY_SLUG>
 where
     str: ToSql<Text, DB>,
 {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
         out.push_sql(COLUMNS);
-        match self.0 {
-            PathRef::Id(id) => out.push_bind_param::<Text, str>(id.as_str()),
-            PathRef::Slug(slug) => {
-                out.push_sql("(SELECT s.article_id FROM slugs s WHERE s.slug = ");
-                out.push_bind_param::<Text, str>(slug)?;
-                out.push_sql(" AND s.public <> 'none')");
-                Ok(())
-            }
+        if !BY_SLUG {
+            return out.push_bind_param::<Text, str>(self.0);
         }
+        out.push_sql("(SELECT s.article_id FROM slugs s WHERE s.slug = ");
+        out.push_bind_param::<Text, str>(self.0)?;
+        out.push_sql(" AND s.public <> 'none')");
+        Ok(())
     }
 }

@@ -176,7 +176,7 @@ impl FromRequest for Caller {
                 by_key(&app, &token, address).await?
             } else {
                 let claims = app.keys.verify(&token, Time::now())?;
-                app.db.read(move |conn| look_up(conn, &claims)).await?
+                app.db.look(move |conn| look_up(conn, &claims)).await?
             };
             caller.request_id = request_id;
             caller.address = address.to_string();

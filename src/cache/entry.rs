@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::sync::OnceLock;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use actix_web::body::{self, BoxBody};
@@ -12,7 +12,7 @@ use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
+use twox_hash::XxHash3_128;
 
 use crate::changes::Cell;
 use crate::conditional::{Lifetime, Made, is_fresh};
@@ -86,6 +86,7 @@ pub struct Entry {
     tags: [HeaderValue; 3],
     hash: String,
     modified: Option<(Time, HeaderValue)>,
+    settled: AtomicBool,
     media_type: HeaderValue,
     cache_control: HeaderValue,
     keys: HeaderValue,
@@ -95,8 +96,8 @@ pub struct Entry {
 impl Entry {
     /// Renders an answer that was made at change number `seq` and holds while nothing it depends on is newer.
     pub fn new(made: Made, seq: i64, depends_on: Vec<Cell>, compressible: bool) -> Self {
-        // 128 bits of SHA-256 tell any two bodies apart.
-        let hash = URL_SAFE_NO_PAD.encode(&Sha256::digest(&made.body)[..16]);
+        // 128 bits tell any two bodies apart that were not made to be taken for each other.
+        let hash = URL_SAFE_NO_PAD.encode(XxHash3_128::oneshot(&made.body).to_be_bytes());
         let value = |text: String| HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""));
         // HTTP has no dates before 1970.
         let modified = made.last_modified.filter(|time| time.ms() >= 0).map(|time| {
@@ -125,6 +126,7 @@ impl Entry {
             tags: ["i", "g", "b"].map(|coding| value(format!("\"{hash}-{coding}\""))),
             hash,
             modified,
+            settled: AtomicBool::new(false),
             media_type: HeaderValue::from_static(made.media_type),
             cache_control: value(made.lifetime.cache_control()),
             // The site's settings are part of every answer, so its key comes first and is never cut off.
@@ -158,6 +160,15 @@ impl Entry {
         }
     }
 
+    /// Whether its date tells it from what came before: within a second a date cannot tell two versions apart.
+    fn is_settled(&self, modified: Time) -> bool {
+        self.settled.load(Ordering::Relaxed) || {
+            let settled = Time::now().ms() - modified.ms() >= 1000;
+            self.settled.store(settled, Ordering::Relaxed);
+            settled
+        }
+    }
+
     /// The bytes in a coding, compressed once; identity when compressing does not pay.
     fn form(&self, coding: Coding) -> (Coding, &Bytes) {
         let kept = match coding {
@@ -181,11 +192,7 @@ impl Entry {
     /// Answers a request (RFC 9110 §13, §12.5.3): 304 when the client has it, else the best form.
     pub fn answer(&self, request: &RequestHead) -> Response {
         let (coding, bytes) = self.form(Coding::accepted(&request.headers));
-        // Within a second a date cannot tell two versions apart.
-        let modified = self
-            .modified
-            .as_ref()
-            .filter(|(time, _)| Time::now().ms() - time.ms() >= 1000);
+        let modified = self.modified.as_ref().filter(|(time, _)| self.is_settled(*time));
         let fresh = is_fresh(&request.headers, &self.hash, modified.map(|(time, _)| *time));
         let mut response = if fresh {
             Response::with_body(StatusCode::NOT_MODIFIED, BoxBody::new(body::None::new()))

@@ -48,8 +48,8 @@ pub fn record(tx: &mut Tx<'_>, kind: &'static str, subject: &str, language: Opti
 
 /// The purge key of one thing: a letter for its kind and eleven characters of its id's random end.
 pub fn key(kind: char, id: &Id) -> String {
-    let digits: String = id.as_str().chars().filter(|c| *c != '-').collect();
-    format!("{kind}{}", &digits[digits.len() - 11..])
+    // The last group of a canonical id has twelve digits.
+    format!("{kind}{}", id.as_str().get(25..).unwrap_or_default())
 }
 
 /// The purge key of the stories published in the month (UTC) of a time.
@@ -146,11 +146,11 @@ pub fn epoch(conn: &mut Conn) -> Result<String> {
 /// The kind of change that a message under a story makes.
 pub const FEEDBACK: &str = "feedback.updated";
 
-/// When the newest change of the content of a story and its translations, or of the site, was made.
-pub fn newest_of(conn: &mut Conn, story: &str, translations: &[&str]) -> Result<Option<Time>> {
+/// When the newest change of these subjects (stories' contents, the site) was made.
+pub fn newest_of(conn: &mut Conn, subjects: &[&str]) -> Result<Option<Time>> {
     let mut newest: Option<(i64, Time)> = None;
     // One look each, by the index: with several subjects at once SQLite reads the whole diary from its end.
-    for subject in [story, "site"].iter().chain(translations) {
+    for subject in subjects {
         // What readers write about a story is a change of its own, and not of its content.
         let changed = changes::table
             .filter(changes::subject_id.eq(subject).and(changes::kind.ne(FEEDBACK)))

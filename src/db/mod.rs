@@ -6,6 +6,7 @@
 //! races are run again.
 
 mod integrity;
+mod kept;
 mod migrations;
 mod opener;
 mod text;
@@ -20,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use diesel::r2d2::Pool;
+use diesel::r2d2::{Pool, PooledConnection};
 use diesel::sql_types::{BigInt, Text};
 use tokio::sync::{Semaphore, oneshot};
 
@@ -29,6 +30,7 @@ use crate::error::{Code, Problem, Result};
 use crate::types::Time;
 
 pub use integrity::check_integrity;
+pub use kept::KeptJson;
 pub use migrations::{check_schema, migrate};
 use opener::{Open, Opener};
 pub use text::{Fixed, Value, insert_once, run_text};
@@ -118,6 +120,21 @@ impl Tx<'_> {
             }
         }
     }
+}
+
+/// Prepares a piece of work, unless that was done before its turn, and does it.
+pub fn in_turn<P, T>(
+    tx: &mut Tx<'_>,
+    prepared: Option<Arc<P>>,
+    prepare: impl Fn(&mut Conn) -> Result<P>,
+    work: impl Fn(&mut Tx<'_>, &P) -> Result<T>,
+) -> Result<(Arc<P>, T)> {
+    let prepared = match prepared {
+        Some(prepared) => prepared,
+        None => Arc::new(prepare(tx.conn)?),
+    };
+    let done = work(tx, &prepared)?;
+    Ok((prepared, done))
 }
 
 /// What a piece of work came to: its answer, and the public changes that are applied once it is committed.
@@ -213,18 +230,30 @@ impl Db {
     /// it to another thread. What runs several must put them into a snapshot by [`Here::together`]. None when it would have
     /// to wait: for a server, for a connection, or for a disk, as the last such read did.
     pub fn read_here<T>(&self, work: impl FnOnce(&mut Here<'_>) -> Result<T>) -> Option<Result<T>> {
+        Some(self.at_hand()?.run(work))
+    }
+
+    /// Runs a few looks by index in one snapshot: on this thread when the database has them at hand, as for
+    /// [`Self::read_here`], else off it.
+    pub async fn look<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Conn) -> Result<T> + Send + 'static,
+    {
+        match self.at_hand() {
+            Some(at_hand) => at_hand.run(|here| here.together(work)),
+            None => self.read(work).await,
+        }
+    }
+
+    fn at_hand(&self) -> Option<AtHand<'_>> {
         self.writer.as_ref()?;
         let begin = self.opened.elapsed();
         if !self.haste.is_right(begin) {
             return None;
         }
-        let mut open = self.pool.try_get()?;
-        let result = std::panic::catch_unwind(AssertUnwindSafe(|| work(&mut Here(&mut open))));
-        self.haste.took(begin, self.opened.elapsed());
-        Some(result.unwrap_or_else(|panic| {
-            open.broken = true;
-            Err(Problem::internal(format!("a read panicked: {}", panic_text(&*panic))))
-        }))
+        let open = self.pool.try_get()?;
+        Some(AtHand { db: self, open, begin })
     }
 
     /// Runs one write transaction, wholly or not at all, and answers after it is on disk. The work may be run again
@@ -249,6 +278,26 @@ impl Db {
             .unwrap_or_else(|_| Err(Problem::internal("the writer dropped a task")))
     }
 
+    /// Does a write's looks and reckoning before its turn, where they keep nobody waiting: beside SQLite outside of the
+    /// transaction. None beside PostgreSQL, which has no such turn: there they are done within. The database's own rules
+    /// must tell in its turn whether what was prepared still holds. `aside` is for what takes long.
+    pub async fn prepare<P, G>(&self, aside: bool, prepare: &Arc<G>) -> Result<Option<Arc<P>>>
+    where
+        P: Send + Sync + 'static,
+        G: Fn(&mut Conn) -> Result<P> + Send + Sync + 'static,
+    {
+        if self.writer.is_none() {
+            return Ok(None);
+        }
+        let prepare = Arc::clone(prepare);
+        let look = move |conn: &mut Conn| prepare(conn);
+        let prepared = match aside {
+            true => self.read(look).await?,
+            false => self.look(look).await?,
+        };
+        Ok(Some(Arc::new(prepared)))
+    }
+
     async fn blocking<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
@@ -266,6 +315,24 @@ impl Db {
             work(&mut open)
         });
         joined.await.map_err(Problem::internal)?
+    }
+}
+
+/// A connection that could be had without waiting.
+struct AtHand<'d> {
+    db: &'d Db,
+    open: PooledConnection<Opener>,
+    begin: Duration,
+}
+
+impl AtHand<'_> {
+    fn run<T>(mut self, work: impl FnOnce(&mut Here<'_>) -> Result<T>) -> Result<T> {
+        let result = std::panic::catch_unwind(AssertUnwindSafe(|| work(&mut Here(&mut self.open))));
+        self.db.haste.took(self.begin, self.db.opened.elapsed());
+        result.unwrap_or_else(|panic| {
+            self.open.broken = true;
+            Err(Problem::internal(format!("a read panicked: {}", panic_text(&*panic))))
+        })
     }
 }
 

@@ -4,7 +4,7 @@
 use diesel::backend::Backend;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::Conn;
 use crate::error::Result;
@@ -16,6 +16,8 @@ pub enum Value<'v> {
     Text(&'v str),
     /// A whole number.
     Int(i64),
+    /// Text, or NULL.
+    Maybe(Option<&'v str>),
 }
 
 /// A statement with one text for both databases, which each connection prepares once and keeps. Placeholders are `$1`,
@@ -66,10 +68,11 @@ impl Query for Fixed<'_> {
 
 impl<C> RunQueryDsl<C> for Fixed<'_> {}
 
-impl<DB: Backend> QueryFragment<DB> for Fixed<'_>
+impl<'v, DB: Backend> QueryFragment<DB> for Fixed<'v>
 where
     str: diesel::serialize::ToSql<Text, DB>,
     i64: diesel::serialize::ToSql<BigInt, DB>,
+    Option<&'v str>: diesel::serialize::ToSql<Nullable<Text>, DB>,
 {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
         let mut pieces = self.sql.split('$');
@@ -84,6 +87,7 @@ where
             match value {
                 Some(Value::Text(text)) => out.push_bind_param::<Text, str>(text)?,
                 Some(Value::Int(number)) => out.push_bind_param::<BigInt, i64>(number)?,
+                Some(Value::Maybe(text)) => out.push_bind_param::<Nullable<Text>, Option<&'v str>>(text)?,
                 None => {
                     let error = format!("a statement has no value for ${number}: {}", self.sql);
                     return Err(diesel::result::Error::QueryBuilderError(error.into()));
@@ -107,6 +111,7 @@ pub fn run_text(conn: &mut Conn, statement: &str, values: &[Value<'_>]) -> Resul
         query = match value {
             Value::Text(text) => query.bind::<Text, _>((*text).to_owned()),
             Value::Int(number) => query.bind::<BigInt, _>(*number),
+            Value::Maybe(text) => query.bind::<Nullable<Text>, _>(text.map(str::to_owned)),
         };
     }
     Ok(query.execute(conn)? > 0)

@@ -7,9 +7,9 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
-use diesel::prelude::*;
 use tokio::sync::oneshot;
 
 use super::opener::Opener;
@@ -21,6 +21,9 @@ use crate::error::{Problem, Result};
 const QUEUE: usize = 1024;
 /// Writes that share one commit.
 const GROUP: usize = 64;
+
+/// The longest wait for more writes.
+const PATIENCE: Duration = Duration::from_millis(3);
 
 /// What a piece of work came to, before its commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,17 +108,23 @@ pub fn start_writer(location: Location, truth: Arc<Truth>) -> Result<SyncSender<
 
 fn write_groups(opener: &Opener, conn: Conn, tasks: &Receiver<Box<dyn Work>>, truth: &Truth) {
     let mut conn = Some(conn);
-    while let Ok(first) = tasks.recv() {
-        let mut group = vec![first];
-        while group.len() < GROUP
-            && let Ok(next) = tasks.try_recv()
-        {
-            group.push(next);
+    let mut waiting: Vec<Box<dyn Work>> = Vec::new();
+    let mut pace = Pace::default();
+    loop {
+        if waiting.is_empty() {
+            let Ok(first) = tasks.recv() else { return };
+            waiting.push(first);
         }
-        let outcome = match commit_group(opener, &mut conn, &mut group, Apart::No) {
-            Ok(false) if group.len() > 1 => commit_group(opener, &mut conn, &mut group, Apart::Yes).map(drop),
+        gather(tasks, &mut waiting, &pace);
+        let mut group = std::mem::take(&mut waiting);
+        let outcome = match commit_group(opener, &mut conn, &mut pace, &mut group, Apart::No) {
+            Ok(false) if group.len() > 1 => {
+                commit_group(opener, &mut conn, &mut pace, &mut group, Apart::Yes).map(drop)
+            }
             outcome => outcome.map(drop),
         };
+        take_waiting(tasks, &mut waiting);
+        pace.expected = group.len() + waiting.len();
         let Err(problem) = outcome else {
             group.into_iter().for_each(|task| task.answer(Ok(()), truth));
             continue;
@@ -127,10 +136,41 @@ fn write_groups(opener: &Opener, conn: Conn, tasks: &Receiver<Box<dyn Work>>, tr
         tracing::warn!(cause = %problem, tasks = group.len(), "a group of writes was undone; running them one by one");
         for task in group {
             let mut alone = vec![task];
-            let outcome = commit_group(opener, &mut conn, &mut alone, Apart::No);
+            let outcome = commit_group(opener, &mut conn, &mut pace, &mut alone, Apart::No);
             alone
                 .into_iter()
                 .for_each(|task| task.answer(outcome.as_ref().map(drop), truth));
+        }
+    }
+}
+
+/// How writes come, and how long it pays to wait for more of them: whoever was answered after the last commit comes again
+/// just after it. Without a wait the first of them has a commit to itself, and all others wait for that one, too.
+#[derive(Debug, Default)]
+struct Pace {
+    /// Writes of the last group, and those that waited when it was done.
+    expected: usize,
+    /// How long the last commit took.
+    commit: Duration,
+}
+
+/// Takes what waits, a group at the most: what is over is refused when the queue is full.
+fn take_waiting(tasks: &Receiver<Box<dyn Work>>, waiting: &mut Vec<Box<dyn Work>>) {
+    let room = GROUP.saturating_sub(waiting.len());
+    waiting.extend(tasks.try_iter().take(room));
+}
+
+/// Takes what waits, and waits for what is about to come: half as long as a commit takes at the most.
+fn gather(tasks: &Receiver<Box<dyn Work>>, waiting: &mut Vec<Box<dyn Work>>, pace: &Pace) {
+    let until = Instant::now() + (pace.commit / 2).min(PATIENCE);
+    loop {
+        take_waiting(tasks, waiting);
+        if waiting.len() >= pace.expected.min(GROUP) {
+            return;
+        }
+        match tasks.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(task) => waiting.push(task),
+            Err(_) => return,
         }
     }
 }
@@ -146,7 +186,13 @@ enum Apart {
 /// something; of a group of one, nothing else is lost then. On error nothing of the group is in the database, and the
 /// connection is dropped: after an automatic rollback (disk full, I/O error) the next statement would have a transaction
 /// of its own.
-fn commit_group(opener: &Opener, slot: &mut Option<Conn>, group: &mut [Box<dyn Work>], apart: Apart) -> Result<bool> {
+fn commit_group(
+    opener: &Opener,
+    slot: &mut Option<Conn>,
+    pace: &mut Pace,
+    group: &mut [Box<dyn Work>],
+    apart: Apart,
+) -> Result<bool> {
     let mut conn = match slot.take() {
         Some(conn) => conn,
         None => opener.open().map_err(overloaded)?,
@@ -174,20 +220,63 @@ fn commit_group(opener: &Opener, slot: &mut Option<Conn>, group: &mut [Box<dyn W
             return Ok(false);
         }
     }
+    let begin = Instant::now();
     Fixed::new("COMMIT").run(&mut conn)?;
+    pace.commit = begin.elapsed();
     *slot = Some(conn);
     Ok(true)
 }
 
 /// The rows that this connection has changed since it was opened.
 fn changed_rows(conn: &mut Conn) -> Result<i64> {
-    match conn {
-        Conn::Sqlite(conn) => Ok(diesel::select(total_changes()).get_result(conn)?),
-        Conn::Postgres(_) => Err(Problem::internal("SQLite's writer has no SQLite")),
-    }
+    Ok(Fixed::new("SELECT total_changes()").number(conn)?)
 }
 
-diesel::define_sql_function! {
-    /// SQLite's count of rows that were inserted, changed or deleted.
-    fn total_changes() -> BigInt;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nothing;
+
+    impl Work for Nothing {
+        fn run(&mut self, _: &mut Conn) -> Ran {
+            Ran::Done
+        }
+
+        fn answer(self: Box<Self>, _: Result<(), &Problem>, _: &Truth) {}
+    }
+
+    fn queue(count: usize) -> (SyncSender<Box<dyn Work>>, Receiver<Box<dyn Work>>) {
+        let (sender, tasks) = sync_channel::<Box<dyn Work>>(QUEUE);
+        for _ in 0..count {
+            sender.send(Box::new(Nothing)).expect("there is room");
+        }
+        (sender, tasks)
+    }
+
+    fn gathered(tasks: &Receiver<Box<dyn Work>>, pace: &Pace) -> usize {
+        let mut waiting: Vec<Box<dyn Work>> = vec![Box::new(Nothing)];
+        gather(tasks, &mut waiting, pace);
+        waiting.len()
+    }
+
+    #[test]
+    fn a_group_takes_what_waits_and_leaves_what_is_over_in_the_queue() {
+        let (_sender, tasks) = queue(2 * GROUP);
+        let pace = Pace::default();
+        assert_eq!((gathered(&tasks, &pace), gathered(&tasks, &pace)), (GROUP, GROUP));
+        assert_eq!((gathered(&tasks, &pace), tasks.try_iter().count()), (3, 0));
+    }
+
+    #[test]
+    fn a_group_that_is_not_complete_is_written_all_the_same() {
+        let (sender, tasks) = queue(1);
+        let pace = Pace {
+            expected: 5,
+            commit: Duration::from_millis(1),
+        };
+        assert_eq!(gathered(&tasks, &pace), 2, "when nobody comes");
+        drop(sender);
+        assert_eq!(gathered(&tasks, &pace), 1, "and when nobody can come any more");
+    }
 }

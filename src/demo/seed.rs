@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::draw::draw;
 use crate::app::App;
 use crate::articles::input::{ArticlePatch, PublishInput};
-use crate::articles::{CaptionRole, publication, store};
+use crate::articles::{CaptionRole, draft, publication, store};
 use crate::audit::Actor;
 use crate::auth::{Caller, Role, Via};
 use crate::captions::management::CaptionCreate;
@@ -317,7 +317,7 @@ async fn keep_story(
         .collect::<Result<_>>()?;
     let caller = caller.clone();
     let write = move |tx: &mut Tx<'_>| {
-        let (row, _) = store::create(tx, &caller, &first)?;
+        let (row, _) = draft::create(tx, &caller, &first)?;
         let mut body = story.body_markdown.clone();
         for (placed, image_id) in &placed {
             let new = CaptionCreate {

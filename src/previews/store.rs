@@ -15,7 +15,7 @@ use crate::articles::store::{get, hold};
 use crate::articles::story::{Around, Story};
 use crate::audit::{self, Actor};
 use crate::auth::Caller;
-use crate::db::{Conn, Tx, clock};
+use crate::db::{Conn, KeptJson, Tx, clock};
 use crate::error::{Code, Problem, Result};
 use crate::keyset;
 use crate::page::{Key, PageInfo, Start};
@@ -262,6 +262,6 @@ fn as_published(conn: &mut Conn, article: &Id, number: i64, snapshot: Snapshot) 
         first_published,
         updated: if before.is_some() { written } else { to_come },
         feedback_open: content.feedback_open,
-        card: String::new(),
+        card: KeptJson::default(),
     })
 }

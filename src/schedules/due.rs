@@ -181,7 +181,7 @@ fn publish(
     check_rights(tx.conn, &plan.editor_id)?;
     row.facts()?.allow("publish")?;
     let (number, pinned, hash) = pinned(tx.conn, &row.id, plan)?;
-    check_references(tx.conn, &pinned.content, None, false)?;
+    check_references(tx.conn, &pinned.content, None, None)?;
     check_images(tx.conn, &pinned)?;
     take_slug(tx.conn, &row.id, &pinned.content.slug)?;
     let input = PublishInput {

@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::entry::{moment, numbers_of};
-use super::heads::{Head, Heads};
+use super::heads::{Head, Heads, Text};
 use super::highlight::{Highlight, HighlightField, highlight};
 use super::names::named;
 use super::query::{Spelling, Term, parse};
@@ -19,9 +19,9 @@ use super::score::Scorer;
 use super::store::{self, Span};
 use super::wanted::Wanted;
 use crate::app::{App, State};
-use crate::articles::compose::{ArticleSummary, docs_of};
+use crate::articles::compose::ArticleSummary;
 use crate::articles::listing::{ArticleFilters, summaries};
-use crate::articles::publication::{Doc, PublicationRow};
+use crate::articles::publication::PublicationRow;
 use crate::cache::{Outcome, Target, serve};
 use crate::changes;
 use crate::conditional::Made;
@@ -32,6 +32,7 @@ use crate::page::{Key, PageQuery, Start, wrong_cursor};
 use crate::page_type;
 use crate::request::{FromParams, Params, Query, invalid};
 use crate::schema::publications;
+use crate::shelf::Kept;
 use crate::types::Id;
 
 /// Mounts the handlers.
@@ -228,7 +229,7 @@ impl<'q> Lookup<'q> {
         for (numbers, spelling) in [(exact, Spelling::Exact), (folded, Spelling::Folded)] {
             let scorer = Scorer::new(self.terms, spelling);
             let hits = heads.of(conn, &numbers)?;
-            let one = |hit: Arc<Head>| Ranked::new(&hit, scorer.score(&hit), spelling == Spelling::Exact);
+            let one = |hit: Arc<Kept<Head>>| Ranked::new(&hit, scorer.score(&hit), spelling == Spelling::Exact);
             ranked.extend(hits.into_iter().map(one));
         }
         Ok(ranked)
@@ -295,7 +296,7 @@ impl<'q> Lookup<'q> {
     fn ranked_by_date(&self, conn: &mut Conn, heads: &Heads, numbers: &[i64]) -> Result<Vec<Ranked>> {
         let exact = store::among(conn, &self.exact, Spelling::Exact, numbers)?;
         let hits = heads.of(conn, numbers)?;
-        let one = |hit: Arc<Head>| Ranked::new(&hit, moment(hit.row_id), exact.contains(&hit.row_id));
+        let one = |hit: Arc<Kept<Head>>| Ranked::new(&hit, moment(hit.row_id), exact.contains(&hit.row_id));
         Ok(hits.into_iter().map(one).collect())
     }
 }
@@ -318,7 +319,12 @@ impl Ranked {
 fn results(conn: &mut Conn, app: &App, terms: &[Term], found: Vec<Ranked>) -> Result<Vec<SearchResult>> {
     let ids: Vec<Id> = found.iter().map(|hit| hit.article_id.clone()).collect();
     let rows = rows_of(conn, &ids)?;
-    let docs = docs_of(conn, &ids)?;
+    let texts = app.heads.texts(conn, &ids)?;
+    let texts: HashMap<&Id, Arc<Kept<Text>>> = ids
+        .iter()
+        .zip(texts)
+        .filter_map(|(id, text)| Some((id, text?)))
+        .collect();
     let list = summaries(conn, app, rows, &[])?;
     let ways: HashMap<Id, MatchedAs> = found.into_iter().map(|hit| (hit.article_id, hit.matched_as)).collect();
     let result = |article: ArticleSummary| {
@@ -327,11 +333,11 @@ fn results(conn: &mut Conn, app: &App, terms: &[Term], found: Vec<Ranked>) -> Re
             MatchedAs::Exact => Spelling::Exact,
             MatchedAs::Folded => Spelling::Folded,
         };
-        let highlights = highlights(&article, docs.get(&article.id), terms, spelling)?;
+        let highlights = highlights(&article, texts.get(&article.id).map(|text| &***text), terms, spelling);
         let found = Found { highlights, matched_as };
-        Ok(SearchResult { article, found })
+        SearchResult { article, found }
     };
-    list.into_iter().map(result).collect()
+    Ok(list.into_iter().map(result).collect())
 }
 
 /// Live publications in the order of their ids here.
@@ -345,23 +351,15 @@ pub fn rows_of(conn: &mut Conn, ids: &[Id]) -> Result<Vec<PublicationRow>> {
     Ok(rows)
 }
 
-fn highlights(
-    article: &ArticleSummary,
-    doc: Option<&Doc>,
-    terms: &[Term],
-    spelling: Spelling,
-) -> Result<Vec<Highlight>> {
+fn highlights(article: &ArticleSummary, text: Option<&Text>, terms: &[Term], spelling: Spelling) -> Vec<Highlight> {
     let mark = |field, text: &str| highlight(field, text, terms, spelling);
     let mut found: Vec<Highlight> = mark(HighlightField::Title, &article.title).into_iter().collect();
     found.extend(article.lead.iter().filter_map(|lead| mark(HighlightField::Lead, lead)));
-    if let Some(doc) = doc {
-        found.extend(mark(HighlightField::Body, &doc.body.read()?.to_text()));
-        let words = doc
-            .captions
-            .iter()
-            .flat_map(|caption| [&caption.text, &caption.alt, &caption.credit]);
+    if let Some(text) = text {
+        found.extend(mark(HighlightField::Body, &text.body));
         // One image tells enough.
-        found.extend(words.flatten().find_map(|text| mark(HighlightField::Caption, text)));
+        let mut captions = text.captions.iter();
+        found.extend(captions.find_map(|text| mark(HighlightField::Caption, text)));
     }
     found.extend(
         article
@@ -375,5 +373,5 @@ fn highlights(
             .iter()
             .filter_map(|tag| mark(HighlightField::Tag, &tag.name)),
     );
-    Ok(found)
+    found
 }

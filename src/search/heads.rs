@@ -1,22 +1,24 @@
-//! Headlines and leads of stories that searches came upon lately, in memory. Relevance is compared among the newest
-//! thousand hits, which lie all over the disk, and most searches of a day come upon the same ones.
-//!
-//! A head is remembered with the number of the snapshot it was read in, and holds while its story's purge key has not been
-//! touched since.
+//! What searches came upon lately, in memory: headlines and leads of hits, and the texts that excerpts are cut from.
+//! Relevance is compared among the newest thousand hits, which lie all over the disk, and most searches of a day come upon
+//! the same ones. Both depend on their story's purge key.
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::query::Spelling;
 use super::store;
-use crate::changes::{self, Cell, Truth, key};
+use crate::articles::compose::docs_of;
+use crate::changes::{Truth, key};
 use crate::db::Conn;
 use crate::error::Result;
+use crate::shelf::{Kept, Rules, Shelf};
 use crate::types::Id;
 
-/// Bytes that are remembered; a head has about 700.
-const BYTES: u64 = 8 * 1024 * 1024;
-/// What a head weighs besides its words.
+/// Bytes of heads that are remembered; one has about 700.
+const HEADS: u64 = 6 * 1024 * 1024;
+/// Bytes of texts that are remembered; one has about 4,000.
+const TEXTS: u64 = 4 * 1024 * 1024;
+/// What a thing weighs besides its words.
 const OVERHEAD: usize = 200;
 
 /// What relevance is told by, for one hit.
@@ -28,8 +30,6 @@ pub struct Head {
     pub article_id: Id,
     exact: Lines,
     folded: Lines,
-    seq: i64,
-    cells: Box<[Cell]>,
 }
 
 /// Words of one spelling, as lines.
@@ -40,8 +40,8 @@ struct Lines {
 }
 
 impl Head {
-    /// A head that was read at a change number and holds while no cell is beyond it.
-    pub fn new(article_id: Id, row: store::Row, seq: i64, cells: Vec<Cell>) -> Self {
+    /// The head of a story, from its row.
+    pub fn new(article_id: Id, row: store::Row) -> Self {
         let lines = |title: String, lead: String| Lines {
             title: title.into(),
             lead: lead.into(),
@@ -51,8 +51,6 @@ impl Head {
             article_id,
             exact: lines(row.title_exact, row.lead_exact),
             folded: lines(row.title_folded, row.lead_folded),
-            seq,
-            cells: cells.into(),
         }
     }
 
@@ -73,67 +71,74 @@ impl Head {
         &self.lines(spelling).lead
     }
 
-    fn holds(&self) -> bool {
-        self.cells.iter().all(|cell| cell.load(Ordering::Acquire) <= self.seq)
-    }
-
-    fn weight(&self) -> usize {
+    fn weight(&self) -> u64 {
         let words = |lines: &Lines| lines.title.len() + lines.lead.len();
-        OVERHEAD + words(&self.exact) + words(&self.folded)
+        (OVERHEAD + words(&self.exact) + words(&self.folded)) as u64
     }
 }
 
-#[derive(Clone)]
-struct Weight;
+/// What excerpts of one story are cut from, besides its summary.
+#[derive(Debug)]
+pub struct Text {
+    /// The body without its marks.
+    pub body: Box<str>,
+    /// The words of its pictures, in order.
+    pub captions: Vec<Box<str>>,
+}
 
-impl quick_cache::Weighter<i64, Arc<Head>> for Weight {
-    fn weight(&self, _: &i64, head: &Arc<Head>) -> u64 {
-        head.weight() as u64
+impl Text {
+    fn weight(&self) -> u64 {
+        let captions: usize = self.captions.iter().map(|text| text.len()).sum();
+        (OVERHEAD + self.body.len() + captions) as u64
     }
 }
 
-/// The heads that one process remembers.
+/// What one process remembers.
 pub struct Heads {
-    truth: Arc<Truth>,
-    items: quick_cache::sync::Cache<i64, Arc<Head>, Weight>,
+    heads: Shelf<i64, Head>,
+    texts: Shelf<Id, Text>,
 }
 
 impl Heads {
     /// A memory that follows this truth.
-    pub fn new(truth: Arc<Truth>) -> Self {
+    pub fn new(truth: &Arc<Truth>) -> Self {
+        let heads = Rules {
+            depends_on: |_: &i64, head: &Head| vec![key('a', &head.article_id)],
+            weight: Head::weight,
+        };
+        let texts = Rules {
+            depends_on: |id: &Id, _: &Text| vec![key('a', id)],
+            weight: Text::weight,
+        };
         Self {
-            truth,
-            items: quick_cache::sync::Cache::with_weighter((BYTES / 1000) as usize, BYTES, Weight),
+            heads: Shelf::new(Arc::clone(truth), HEADS, (HEADS / 1000) as usize, heads),
+            texts: Shelf::new(Arc::clone(truth), TEXTS, (TEXTS / 4000) as usize, texts),
         }
     }
 
-    /// The heads with these numbers, in their order; those that are not known are read in this snapshot.
-    pub fn of(&self, conn: &mut Conn, numbers: &[i64]) -> Result<Vec<Arc<Head>>> {
-        let mut found: Vec<Option<Arc<Head>>> = Vec::with_capacity(numbers.len());
-        let mut missing = Vec::new();
-        for number in numbers {
-            let known = self.items.get(number).filter(|head| head.holds());
-            if known.is_none() {
-                missing.push(*number);
-            }
-            found.push(known);
-        }
-        if !missing.is_empty() {
-            let seq = changes::head(conn)?;
-            let mut read = std::collections::HashMap::with_capacity(missing.len());
-            for row in store::heads_of(conn, &missing)? {
-                let Some(id) = Id::parse(&row.article_id) else { continue };
-                let cells = self.truth.cells([key('a', &id).as_str()].into_iter());
-                let head = Arc::new(Head::new(id, row, seq, cells));
-                self.items.insert(head.row_id, Arc::clone(&head));
-                read.insert(head.row_id, head);
-            }
-            for (number, place) in numbers.iter().zip(&mut found) {
-                if place.is_none() {
-                    *place = read.remove(number);
-                }
-            }
-        }
+    /// The heads with these numbers, in their order.
+    pub fn of(&self, conn: &mut Conn, numbers: &[i64]) -> Result<Vec<Arc<Kept<Head>>>> {
+        let found = self.heads.get(conn, numbers, |conn, numbers| {
+            let head = |row: store::Row| Some((row.row_id, Head::new(Id::parse(&row.article_id)?, row)));
+            Ok(store::heads_of(conn, numbers)?.into_iter().filter_map(head).collect())
+        })?;
         Ok(found.into_iter().flatten().collect())
+    }
+
+    /// The texts of live stories, in the order of their ids here.
+    pub fn texts(&self, conn: &mut Conn, ids: &[Id]) -> Result<Vec<Option<Arc<Kept<Text>>>>> {
+        self.texts.get(conn, ids, |conn, ids| {
+            let mut texts = HashMap::with_capacity(ids.len());
+            for (id, doc) in docs_of(conn, ids)? {
+                let captions = doc.captions.into_iter();
+                let words = captions.flat_map(|caption| [caption.text, caption.alt, caption.credit]);
+                let text = Text {
+                    body: doc.body.read()?.to_text().into(),
+                    captions: words.flatten().map(Box::from).collect(),
+                };
+                texts.insert(id, text);
+            }
+            Ok(texts)
+        })
     }
 }

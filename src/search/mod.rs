@@ -23,6 +23,7 @@ use crate::articles::publication::{Card, Doc, PublicationRow};
 use crate::conditional::{Lifetime, Made};
 use crate::db::Conn;
 use crate::error::Result;
+use crate::shelf::Kept;
 use crate::types::Id;
 
 pub use query::Spelling;
@@ -41,7 +42,7 @@ pub fn put(conn: &mut Conn, row: &PublicationRow, card: &Card, doc: &Doc) -> Res
 }
 
 /// The newest stories that match without regard to accents.
-pub fn newest_hits(conn: &mut Conn, heads: &Heads, wanted: &Wanted, limit: i64) -> Result<Vec<Arc<Head>>> {
+pub fn newest_hits(conn: &mut Conn, heads: &Heads, wanted: &Wanted, limit: i64) -> Result<Vec<Arc<Kept<Head>>>> {
     let numbers = store::numbers(conn, wanted, Spelling::Folded, store::ALL, true, limit)?;
     heads.of(conn, &numbers)
 }

@@ -79,7 +79,7 @@ mod tests {
             lead_folded: spelled(lead),
             ..Row::default()
         };
-        Scorer::new(&parse(query), spelling).score(&Head::new(Id::new(), row, 0, Vec::new()))
+        Scorer::new(&parse(query), spelling).score(&Head::new(Id::new(), row))
     }
 
     #[test]

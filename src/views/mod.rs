@@ -11,7 +11,7 @@ pub mod store;
 pub mod windows;
 
 use std::collections::HashMap;
-use std::hash::Hasher;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::mem;
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -109,9 +109,39 @@ struct Readers {
 #[derive(Default)]
 struct Generation {
     /// When each reader of a story counted last.
-    readers: HashMap<u64, i64>,
+    readers: ByDigest<i64>,
     /// How many have counted at each address.
-    addresses: HashMap<u64, Tally>,
+    addresses: ByDigest<Tally>,
+}
+
+/// Things by digests, which are hashes already, and nobody can choose them.
+type ByDigest<T> = HashMap<u64, T, BuildHasherDefault<AsItIs>>;
+
+/// The hash of a digest is the digest.
+#[derive(Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, digest: u64) {
+        self.0 = digest;
+    }
+}
+
+impl Generation {
+    fn clear(&mut self) {
+        self.readers.clear();
+        self.addresses.clear();
+    }
 }
 
 /// The readers of a story at one address who have counted in half an hour.
@@ -144,7 +174,9 @@ impl Readers {
         self.ended = self.ended.filter(|(_, since)| (0..ONCE_IN).contains(&(now - since)));
         let full = self.young.readers.len() >= REMEMBERED / SHARDS / 2;
         if full || now - self.young_since > ONCE_IN || now < self.young_since {
-            self.old = mem::take(&mut self.young);
+            // The older one's room is used again: growing anew each time would cost more than the views.
+            mem::swap(&mut self.old, &mut self.young);
+            self.young.clear();
             self.young_since = now;
         }
     }

@@ -1,6 +1,7 @@
 //! Versions, races and requests that are sent twice.
 
 use std::collections::BTreeSet;
+use std::future::IntoFuture;
 
 use crate::support::{all, json, newsroom_tests};
 
@@ -62,6 +63,26 @@ newsroom_tests! {
         let slugs: BTreeSet<String> = replies.into_iter().map(|reply| reply.is(201).text("/slug")).collect();
         assert_eq!(slugs.len(), 50);
         assert!(slugs.contains("cung-ten") && slugs.contains("cung-ten-50"), "{slugs:?}");
+    }
+
+    async fn a_tag_that_goes_away_while_articles_are_filed_under_it_is_told(desk) {
+        let editor = desk.as_editor();
+        for round in 0..10 {
+            let tag = desk.named("tags", &format!("Thẻ {round}")).await;
+            let article = json!({ "title": "Có thẻ", "tag_ids": [tag.id()] });
+            let creates = (0..8).map(|_| editor.post("/articles", article.clone()));
+            let gone = editor.delete(&format!("/tags/{}", tag.id()), 1);
+            let (made, gone) = tokio::join!(all(creates), gone.into_future());
+            for reply in &made {
+                match reply.status {
+                    201 => assert_eq!(reply["tag_ids"], json!([tag.id()])),
+                    _ => assert_eq!((reply.status, &reply["errors"][0]["code"]), (422, &json!("invalid_reference")), "{}", reply.body()),
+                }
+            }
+            // A tag that an article has cannot be deleted, and no article has one that was.
+            assert!(gone.status == 204 || gone.status == 409, "{}", gone.body());
+            assert_eq!(gone.status == 409, made.iter().any(|reply| reply.status == 201), "{}", gone.body());
+        }
     }
 
     async fn one_slug_by_hand_goes_to_one_of_many(desk) {

@@ -35,13 +35,17 @@ async fn walk(who: &Person, path: &str, count: usize) -> Vec<String> {
 }
 
 async fn ten_stories(desk: &Desk) -> Vec<Value> {
+    ten_stories_with(desk, &json!({})).await
+}
+
+async fn ten_stories_with(desk: &Desk, more: &Value) -> Vec<Value> {
     let mut stories = Vec::new();
     for n in 0..10 {
         // Pairs with one title and one time, so that the id decides.
         let title = format!("Bài {}", n / 2);
         let draft = desk
             .as_editor()
-            .post("/articles", json!({ "title": title }))
+            .post("/articles", merged(json!({ "title": title }), more))
             .await
             .is(201);
         let path = format!("/articles/{}/publish", draft.id());
@@ -51,7 +55,45 @@ async fn ten_stories(desk: &Desk) -> Vec<Value> {
     stories
 }
 
+fn merged(mut one: Value, more: &Value) -> Value {
+    for (name, value) in more.as_object().into_iter().flatten() {
+        one[name] = value.clone();
+    }
+    one
+}
+
 newsroom_tests! {
+    async fn the_stories_of_a_tag_and_of_an_author_page_like_all_stories(desk) {
+        let (tag, author) = (desk.named("tags", "Lũ").await, desk.named("authors", "Thu Hà").await);
+        let other = desk.named("tags", "Nắng").await;
+        desk.story(json!({ "title": "Bài khác", "tag_ids": [other.id()] })).await;
+        let of = json!({ "tag_ids": [tag.id(), other.id()], "author_ids": [author.id()] });
+        let stories = ten_stories_with(&desk, &of).await;
+        let reader = desk.as_reader();
+        for sort in ["published_at", "-published_at"] {
+            let ids: Vec<&str> = stories.iter().filter_map(|story| story["id"].as_str()).collect();
+            // Looked through one by one, in place of being read in order.
+            let all = walk(&reader, &format!("/articles?sort={sort}&id={}", ids.join(",")), 10).await;
+            for filter in ["tag=lu", "author=thu-ha", "tag=lu&author=thu-ha", "tag=lu,nang&author=thu-ha"] {
+                assert_eq!(walk(&reader, &format!("/articles?sort={sort}&{filter}"), 10).await, all, "{sort} {filter}");
+            }
+        }
+        let counted = reader.get("/articles?tag=lu&limit=3&include_total=true").await.is(200);
+        assert_eq!(counted["page"]["total"], 10);
+        let oldest = stories[0]["id"].as_str().expect("an id");
+        let again = json!({ "as_new": true });
+        desk.as_editor().act(&format!("/articles/{oldest}/publish"), 2).json(&again).await.is(200);
+        for filter in ["tag=lu", "author=thu-ha"] {
+            let first = reader.get(&format!("/articles?{filter}&limit=1")).await.is(200);
+            assert_eq!(first.each("id"), [oldest], "published as new, it moves to the top");
+        }
+        desk.as_editor().act(&format!("/articles/{oldest}/unpublish"), 3).await.is(200);
+        for filter in ["tag=lu", "author=thu-ha"] {
+            let left = reader.get(&format!("/articles?{filter}&limit=100")).await.is(200);
+            assert_eq!(left.each("id").len(), 9, "withdrawn, it is in no list");
+        }
+    }
+
     async fn every_order_pages_forwards_and_backwards(desk) {
         ten_stories(&desk).await;
         for sort in ["updated_at", "created_at", "title"] {

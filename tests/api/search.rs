@@ -119,6 +119,21 @@ newsroom_tests! {
         }
     }
 
+    async fn excerpts_are_cut_from_what_is_public_now(desk) {
+        let draft = desk.as_editor().post("/articles", json!({ "title": "Bài", "body_markdown": "Nước lên ở cầu cũ." })).await.is(201);
+        let live = desk.publish(&draft).await;
+        let first = search(&desk, "nuoc", "").await;
+        assert_eq!(shown(&first["data"][0]["highlights"][0]), "body: [Nước] lên ở cầu cũ.");
+        let edit = json!({ "body_markdown": "Nước rút ở cầu mới." });
+        let edited = desk.as_editor().patch(&format!("/articles/{}", live.id()), edit, live.version()).await.is(200);
+        // Another page, so that it is not the answer that is kept.
+        let before = search(&desk, "nuoc", "&limit=7").await;
+        assert_eq!(shown(&before["data"][0]["highlights"][0]), "body: [Nước] lên ở cầu cũ.");
+        desk.publish(&edited).await;
+        let after = search(&desk, "nuoc", "&limit=8").await;
+        assert_eq!(shown(&after["data"][0]["highlights"][0]), "body: [Nước] rút ở cầu mới.");
+    }
+
     async fn image_texts_are_found(desk) {
         let draft = desk.draft("Bài ảnh").await;
         let image = desk.image(60).await;

@@ -3,9 +3,10 @@
 use serde_json::Value;
 
 use super::{BatchMethod, BatchOperation, BatchResult};
+use crate::articles::draft::create;
 use crate::articles::input::{ArticlePatch, Changes};
 use crate::articles::record::{WorkingArticle, fresh, whole};
-use crate::articles::store::{create, erase, get, update};
+use crate::articles::store::{erase, get, update};
 use crate::auth::{Caller, Role};
 use crate::conditional::{Guard, IfMatch};
 use crate::config::Config;
