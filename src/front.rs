@@ -25,6 +25,12 @@ use crate::request::{Counted, PathRef, address_behind};
 use crate::types::Time;
 use crate::{articles, cache, server};
 
+// Made when this is compiled: at run time each would be looked through for letters that no header may have.
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+const ANY_ORIGIN: HeaderValue = HeaderValue::from_static("*");
+const EXPOSED: HeaderValue = HeaderValue::from_static(server::EXPOSED);
+
 /// Where stories are.
 const STORIES: &str = "/delivery/v1/articles/";
 
@@ -197,8 +203,7 @@ fn count_view(app: &State, request: &Request) -> Option<Response> {
     let browser = headers.get(header::USER_AGENT).map(HeaderValue::as_bytes);
     app.views.record(story, address, browser, Time::now());
     let mut response = Response::with_body(StatusCode::ACCEPTED, BoxBody::new(()));
-    let cache_control = HeaderValue::from_static("no-store");
-    response.headers_mut().insert(header::CACHE_CONTROL, cache_control);
+    response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
     surround(request, &mut response);
     Some(response)
 }
@@ -213,11 +218,8 @@ fn is_delivery(path: &str) -> bool {
 fn surround(request: &Request, response: &mut Response) {
     let headers = response.headers_mut();
     headers.insert(server::X_REQUEST_ID, server::request_id(request.headers()));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, ANY_ORIGIN);
     // Whether the request names its origin or not: a shared cache gives the answer to others, too.
-    headers.insert(
-        header::ACCESS_CONTROL_EXPOSE_HEADERS,
-        HeaderValue::from_static(server::EXPOSED),
-    );
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
 }

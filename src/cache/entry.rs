@@ -23,6 +23,9 @@ pub type Response = actix_http::Response<BoxBody>;
 
 /// The header with the purge keys.
 pub const SURROGATE_KEY: HeaderName = HeaderName::from_static("surrogate-key");
+const ACCEPT_ENCODING: HeaderValue = HeaderValue::from_static("Accept-Encoding");
+const GZIP: HeaderValue = HeaderValue::from_static("gzip");
+const BR: HeaderValue = HeaderValue::from_static("br");
 /// Bodies below this many bytes are not worth compressing: they fit one packet anyway.
 const WORTH_COMPRESSING: usize = 512;
 /// Brotli's quality: five costs about 40 µs a KiB and saves what eleven would to within a few per cent.
@@ -83,7 +86,7 @@ pub struct Entry {
     compressible: bool,
     gzip: OnceLock<Option<Bytes>>,
     brotli: OnceLock<Option<Bytes>>,
-    tags: [HeaderValue; 3],
+    tags: [OnceLock<HeaderValue>; 3],
     hash: String,
     modified: Option<(Time, HeaderValue)>,
     settled: AtomicBool,
@@ -98,11 +101,10 @@ impl Entry {
     pub fn new(made: Made, seq: i64, depends_on: Vec<Cell>, compressible: bool) -> Self {
         // 128 bits tell any two bodies apart that were not made to be taken for each other.
         let hash = URL_SAFE_NO_PAD.encode(XxHash3_128::oneshot(&made.body).to_be_bytes());
-        let value = |text: String| HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""));
         // HTTP has no dates before 1970.
         let modified = made.last_modified.filter(|time| time.ms() >= 0).map(|time| {
             let date = httpdate::fmt_http_date(time.to_chrono().into());
-            (time, value(date))
+            (time, header_value(&date))
         });
         let until = match made.lifetime {
             Lifetime::Seconds(seconds) => Some(Instant::now() + Duration::from_secs(seconds.into())),
@@ -110,7 +112,7 @@ impl Entry {
         };
         let mut extra = Vec::new();
         if let Some(link) = made.link {
-            extra.push((header::LINK, value(link)));
+            extra.push((header::LINK, header_value(&link)));
         }
         if let Some(policy) = made.policy {
             extra.push((header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy)));
@@ -123,14 +125,14 @@ impl Entry {
             identity: made.body.into(),
             gzip: OnceLock::new(),
             brotli: OnceLock::new(),
-            tags: ["i", "g", "b"].map(|coding| value(format!("\"{hash}-{coding}\""))),
+            tags: Default::default(),
             hash,
             modified,
             settled: AtomicBool::new(false),
             media_type: HeaderValue::from_static(made.media_type),
-            cache_control: value(made.lifetime.cache_control()),
+            cache_control: header_value(&made.lifetime.cache_control()),
             // The site's settings are part of every answer, so its key comes first and is never cut off.
-            keys: value(surrogate_keys(std::iter::once("site".to_owned()).chain(made.keys))),
+            keys: header_value(&surrogate_keys(std::iter::once("site".to_owned()).chain(made.keys))),
             extra,
         }
     }
@@ -158,6 +160,18 @@ impl Entry {
             Coding::Gzip => self.gzip.get().is_some(),
             Coding::Brotli => self.brotli.get().is_some(),
         }
+    }
+
+    /// The entity tag of its bytes in a coding.
+    fn tag(&self, coding: Coding) -> &HeaderValue {
+        self.tags[coding as usize].get_or_init(|| {
+            let letter = match coding {
+                Coding::Identity => 'i',
+                Coding::Gzip => 'g',
+                Coding::Brotli => 'b',
+            };
+            header_value(&format!("\"{}-{letter}\"", self.hash))
+        })
     }
 
     /// Whether its date tells it from what came before: within a second a date cannot tell two versions apart.
@@ -200,26 +214,31 @@ impl Entry {
             Response::with_body(StatusCode::OK, BoxBody::new(bytes.clone()))
         };
         let headers = response.headers_mut();
-        headers.insert(header::ETAG, self.tags[coding as usize].clone());
+        headers.insert(header::ETAG, self.tag(coding).clone());
         headers.insert(header::CACHE_CONTROL, self.cache_control.clone());
-        headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+        headers.insert(header::VARY, ACCEPT_ENCODING);
         headers.insert(SURROGATE_KEY, self.keys.clone());
-        if let Some((_, date)) = modified {
-            headers.insert(header::LAST_MODIFIED, date.clone());
-        }
-        for (name, value) in &self.extra {
-            headers.insert(name.clone(), value.clone());
-        }
+        // A 304 says what is needed to go on using what the client has (RFC 9110 §15.4.5), and its tag is enough of that.
         if !fresh {
+            if let Some((_, date)) = modified {
+                headers.insert(header::LAST_MODIFIED, date.clone());
+            }
+            for (name, value) in &self.extra {
+                headers.insert(name.clone(), value.clone());
+            }
             headers.insert(header::CONTENT_TYPE, self.media_type.clone());
             match coding {
                 Coding::Identity => {}
-                Coding::Gzip => _ = headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip")),
-                Coding::Brotli => _ = headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("br")),
+                Coding::Gzip => _ = headers.insert(header::CONTENT_ENCODING, GZIP),
+                Coding::Brotli => _ = headers.insert(header::CONTENT_ENCODING, BR),
             }
         }
         response
     }
+}
+
+fn header_value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
 }
 
 fn smaller(compressed: std::io::Result<Vec<u8>>, identity: &Bytes) -> Option<Bytes> {

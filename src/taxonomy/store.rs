@@ -218,22 +218,27 @@ fn article(id: Id, title: String) -> UsedBy {
 }
 
 fn live(conn: &mut Conn, kind: Kind, id: &Id) -> Result<Vec<(Id, String)>> {
+    const MOST: i64 = 10;
     let query = publications::table
         .filter(publications::state.eq(Live))
         .select((publications::article_id, publications::card))
-        .limit(10)
+        .limit(MOST)
         .into_boxed();
     Ok(match kind {
         Kind::Section => query.filter(publications::section_id.eq(id)).load(conn)?,
         Kind::Tag => {
             let of = publication_tags::table
                 .filter(publication_tags::ref_id.eq(id))
+                .order(publication_tags::published_ms.desc())
+                .limit(MOST)
                 .select(publication_tags::article_id);
             query.filter(publications::article_id.eq_any(of)).load(conn)?
         }
         Kind::Author => {
             let of = publication_authors::table
                 .filter(publication_authors::ref_id.eq(id))
+                .order(publication_authors::published_ms.desc())
+                .limit(MOST)
                 .select(publication_authors::article_id);
             query.filter(publications::article_id.eq_any(of)).load(conn)?
         }
@@ -262,7 +267,23 @@ pub fn public_sections(conn: &mut Conn) -> Result<Vec<Id>> {
 pub fn is_public(conn: &mut Conn, kind: Kind, id: &Id) -> Result<bool> {
     Ok(match kind {
         Kind::Section => public_sections(conn)?.contains(id),
-        Kind::Tag | Kind::Author => !live(conn, kind, id)?.is_empty(),
+        // Only live stories are listed under these.
+        Kind::Tag => {
+            let listed = publication_tags::table.filter(publication_tags::ref_id.eq(id));
+            listed
+                .select(publication_tags::article_id)
+                .first::<Id>(conn)
+                .optional()?
+                .is_some()
+        }
+        Kind::Author => {
+            let listed = publication_authors::table.filter(publication_authors::ref_id.eq(id));
+            listed
+                .select(publication_authors::article_id)
+                .first::<Id>(conn)
+                .optional()?
+                .is_some()
+        }
     })
 }
 
