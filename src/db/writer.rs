@@ -236,6 +236,8 @@ fn changed_rows(conn: &mut Conn) -> Result<i64> {
 mod tests {
     use super::*;
 
+    type Task = Box<dyn Work>;
+
     struct Nothing;
 
     impl Work for Nothing {
@@ -246,16 +248,16 @@ mod tests {
         fn answer(self: Box<Self>, _: Result<(), &Problem>, _: &Truth) {}
     }
 
-    fn queue(count: usize) -> (SyncSender<Box<dyn Work>>, Receiver<Box<dyn Work>>) {
-        let (sender, tasks) = sync_channel::<Box<dyn Work>>(QUEUE);
+    fn queue(count: usize) -> (SyncSender<Task>, Receiver<Task>) {
+        let (sender, tasks) = sync_channel::<Task>(QUEUE);
         for _ in 0..count {
             sender.send(Box::new(Nothing)).expect("there is room");
         }
         (sender, tasks)
     }
 
-    fn gathered(tasks: &Receiver<Box<dyn Work>>, pace: &Pace) -> usize {
-        let mut waiting: Vec<Box<dyn Work>> = vec![Box::new(Nothing)];
+    fn gathered(tasks: &Receiver<Task>, pace: &Pace) -> usize {
+        let mut waiting: Vec<Task> = vec![Box::new(Nothing)];
         gather(tasks, &mut waiting, pace);
         waiting.len()
     }
