@@ -1,5 +1,6 @@
 //! Who runs where. Of several threads on a few cores now these share one and now those, and the same requests cost a third
-//! more or less. While CPU is measured each worker of a server stays on a core of its own, and the client on the last.
+//! more or less. While CPU is measured each worker of a server stays on a core of its own, and the client on the last, which
+//! is its alone when it asks one thing after the other: connections go to the workers in turn.
 
 use crate::process::Process;
 
@@ -14,13 +15,17 @@ pub struct Seats<'p> {
 
 impl<'p> Seats<'p> {
     /// Seats them.
-    pub fn take(processes: impl Iterator<Item = &'p Process>) -> Result<Self, String> {
+    pub fn take(processes: impl Iterator<Item = &'p Process>, connections: usize) -> Result<Self, String> {
         let seats = Self {
             processes: processes.collect(),
             cores: cores(),
         };
+        let places = match (connections, seats.cores.as_slice()) {
+            (1, [others @ .., _]) if !others.is_empty() => others,
+            (_, all) => all,
+        };
         for process in &seats.processes {
-            let places = seats.cores.iter().cycle();
+            let places = places.iter().cycle();
             for (worker, core) in process.threads(WORKERS)?.into_iter().zip(places) {
                 run_on(worker, &[*core])?;
             }

@@ -57,7 +57,7 @@ impl Figures {
 
 /// Measures all sides in turn.
 pub fn in_turn(sides: &[Side<'_>], amount: Amount) -> Result<Vec<Figures>, String> {
-    let _seats = Seats::take(sides.iter().map(|side| side.process))?;
+    let _seats = Seats::take(sides.iter().map(|side| side.process), amount.connections)?;
     let mut taken: Vec<Vec<Round>> = sides.iter().map(|_| Vec::new()).collect();
     let part = Amount {
         requests: amount.requests.div_ceil(TURNS),
