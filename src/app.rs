@@ -9,6 +9,7 @@ use crate::auth::api_keys::GoodKeys;
 use crate::auth::passwords::Hashing;
 use crate::auth::tokens::Keys;
 use crate::cache::Cache;
+use crate::changes::streams::Streams;
 use crate::config::Config;
 use crate::db::{self, Db};
 use crate::idempotency::InFlight;
@@ -69,14 +70,11 @@ pub struct App {
     pub views: Views,
     /// Whether the clock may be believed when something is deleted for its age.
     pub retention: Watch,
-    /// One open stream of changes per permit.
-    pub streams: Arc<Semaphore>,
+    /// The streams of changes that are open.
+    pub streams: Arc<Streams>,
     /// Turns true when the program is asked to stop, for what would go on for ever.
     pub stopping: watch::Sender<bool>,
 }
-
-/// Streams of changes that may be open at once; each holds a connection and a few KiB.
-const STREAMS: usize = 1000;
 
 /// Uploads that may wait for a decoder; each holds a spooled file and no memory.
 const WAITING_UPLOADS: usize = 32;
@@ -110,7 +108,7 @@ impl App {
             heads: Heads::new(db.truth()),
             views: Views::new(),
             retention: Watch::default(),
-            streams: Arc::new(Semaphore::new(STREAMS)),
+            streams: Arc::default(),
             stopping: watch::channel(false).0,
             db,
             media,

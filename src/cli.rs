@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::app::App;
 use crate::auth::{Role, editors};
@@ -169,8 +170,21 @@ pub fn settings(own: &dyn Fn(&str) -> Option<String>) -> Result<Config, String> 
 
 /// Opens everything and serves.
 pub fn serve(config: Config, ready: impl FnOnce(&Config)) -> Result<(), String> {
+    raise_file_limit();
     let app = App::open(config)?;
     block_on(server::serve(app, ready))?
+}
+
+/// As many open files as the system allows: each connection is one, and most systems begin with 1,024.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, files = limit.current, "the limit of open files cannot be raised");
+    }
 }
 
 /// Runs async code on this thread.

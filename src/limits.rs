@@ -123,6 +123,11 @@ impl Limits {
         }
     }
 
+    /// Whether a request counts: the limits are on, and it is no front end's that fetches for readers.
+    pub fn is_counted(&self, req: &HttpRequest) -> bool {
+        self.on && !is_forwarded(req)
+    }
+
     /// A login attempt, also for accounts that do not exist. It holds with `RATE_LIMITS=off` too: a gateway cannot
     /// see which account is tried.
     pub fn login(&self, ip: IpAddr, email_key: &str) -> Result<()> {

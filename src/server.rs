@@ -1,6 +1,7 @@
 //! The page that shows the whole API, one line a resource, and what surrounds every request: ids, limits, one problem
 //! shape, logs, graceful stop.
 
+use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,8 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpServer, ResponseError, web};
 use futures_util::FutureExt;
+use rand::RngExt;
+use rand::rngs::SmallRng;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use utoipa_actix_web::AppExt;
 use utoipa_actix_web::scope::scope;
@@ -24,6 +27,7 @@ use crate::db::panic_text;
 use crate::error::{Code, Problem};
 use crate::front::front;
 use crate::request::{self, Forwarded, HeadOnly, RequestId};
+use crate::types::Time;
 use crate::{
     articles, audit, auth, captions, changes, docs, feedback, feeds, health, images, jobs, leases, media, openapi,
     previews, schedules, search, share, site, taxonomy, views, webhooks,
@@ -75,6 +79,8 @@ const URL_LIMIT: usize = 8 * 1024;
 pub const HEAD_LIMIT: usize = 16 * 1024;
 /// How long a graceful stop waits for running requests, in seconds.
 const DRAIN_SECONDS: u64 = 25;
+/// How long all of a graceful stop may take.
+const STOP: Duration = Duration::from_secs(29);
 
 /// Serves until SIGTERM or SIGINT. `ready` is told the address once the port is open.
 pub async fn serve(app: App, ready: impl FnOnce(&Config)) -> Result<(), String> {
@@ -145,6 +151,12 @@ async fn end_streams(app: State, (mut terminate, mut interrupt): (Signal, Signal
         _ = interrupt.recv() => {}
     }
     app.stopping.send_replace(true);
+    // A thread of its own: what is waited for may be a database that is silent, and that holds the runtime's end up, too.
+    std::thread::spawn(|| {
+        std::thread::sleep(STOP);
+        tracing::error!("not everything came to its end in time; what was answered is on disk, the rest is cut off");
+        std::process::exit(0);
+    });
 }
 
 /// The response headers that scripts of other origins may read.
@@ -417,9 +429,20 @@ pub fn request_id(headers: &header::HeaderMap) -> HeaderValue {
         .filter(|id| (1..=128).contains(&id.len()) && id.as_bytes().iter().copied().all(harmless));
     given.cloned().unwrap_or_else(|| {
         let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-        let id = uuid::Uuid::now_v7().hyphenated().encode_lower(&mut text);
+        let id = fresh_id().hyphenated().encode_lower(&mut text);
         HeaderValue::from_str(id).unwrap_or(HeaderValue::from_static("unknown"))
     })
+}
+
+thread_local! {
+    static DICE: RefCell<SmallRng> = RefCell::new(rand::make_rng());
+}
+
+/// A UUIDv7 for a request. Nobody has to be kept from guessing it, and those of one millisecond are in no order: each
+/// thread draws its own without asking the others.
+fn fresh_id() -> uuid::Uuid {
+    let random = DICE.with_borrow_mut(|dice| dice.random());
+    uuid::Builder::from_unix_timestamp_millis(Time::now().ms().unsigned_abs(), &random).into_uuid()
 }
 
 /// The bytes of a request's headers.

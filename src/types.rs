@@ -1,6 +1,7 @@
 //! The small types that every room uses: ids, points in time.
 
 use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use diesel::backend::Backend;
@@ -108,7 +109,10 @@ pub struct Time(i64);
 impl Time {
     /// Now, by this machine's clock.
     pub fn now() -> Self {
-        Self(Utc::now().timestamp_millis())
+        match SystemTime::now().duration_since(UNIX_EPOCH) {
+            Ok(since) => Self(since.as_millis() as i64),
+            Err(before) => Self(-(before.duration().as_millis() as i64)),
+        }
     }
 
     /// From milliseconds since 1970.

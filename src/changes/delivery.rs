@@ -8,12 +8,12 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, get};
 use bytes::Bytes;
 use futures_util::stream;
 use serde::Serialize;
-use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
+use tokio::sync::{broadcast, watch};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::truth::ANY;
-use super::{Recorded, after};
+use super::{Recorded, after, streams};
 use crate::app::State;
 use crate::cache::{Outcome, Target, serve};
 use crate::conditional::{Lifetime, Made};
@@ -21,7 +21,7 @@ use crate::db::Conn;
 use crate::error::{Code, Problem, Result};
 use crate::meta;
 use crate::page::{PageInfo, limit_of};
-use crate::request::{FromParams, Params, Query};
+use crate::request::{FromParams, Params, Query, client_address};
 use crate::types::{Id, Time};
 
 /// What happened to which part of the public truth. Ids and keys, never words.
@@ -263,13 +263,13 @@ const PIECE: i64 = 200;
 async fn stream_changes(app: State, query: Query<StreamQuery>, req: HttpRequest) -> Result<HttpResponse> {
     app.limits.reads(&req)?;
     let resumed = req.headers().get("last-event-id").map(|value| {
-        let text = value.to_str().unwrap_or("").trim().to_owned();
+        let text = String::from_utf8_lossy(value.as_bytes()).trim().to_owned();
         Some(text).filter(|text| !text.is_empty())
     });
     let cursor = resumed.unwrap_or(query.0.after);
-    let permit = Arc::clone(&app.streams).try_acquire_owned().map_err(|_| {
-        Problem::new(Code::Unavailable, "Too many streams are open here. Try again later.").header("Retry-After", "30")
-    })?;
+    let stream = app
+        .streams
+        .open(app.limits.is_counted(&req).then(|| client_address(&req)))?;
     // Subscribed before the database is read: what comes in between is seen twice here and told once.
     let live = app.db.truth().subscribe();
     let place = app.db.read(move |conn| Place::find(conn, cursor.as_deref())).await?;
@@ -282,7 +282,7 @@ async fn stream_changes(app: State, query: Query<StreamQuery>, req: HttpRequest)
         waiting: VecDeque::new(),
         behind: true,
         stopping,
-        _permit: permit,
+        _stream: stream,
     };
     let mut response = HttpResponse::Ok();
     response
@@ -308,7 +308,7 @@ struct Follower {
     /// There may be rows in the database that the subscription does not bring.
     behind: bool,
     stopping: watch::Receiver<bool>,
-    _permit: OwnedSemaphorePermit,
+    _stream: streams::Place,
 }
 
 impl Follower {

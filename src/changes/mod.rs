@@ -6,6 +6,7 @@
 pub mod delivery;
 pub mod follow;
 pub mod retention;
+pub mod streams;
 mod truth;
 
 use std::borrow::Cow;
@@ -36,7 +37,9 @@ pub struct Change {
 
 /// Records a public change in the cause's transaction; it takes its number last, just before COMMIT, so that nobody
 /// sees number 2 before number 1 exists.
-pub fn record(tx: &mut Tx<'_>, kind: &'static str, subject: &str, language: Option<&str>, keys: Vec<String>) {
+pub fn record(tx: &mut Tx<'_>, kind: &'static str, subject: &str, language: Option<&str>, mut keys: Vec<String>) {
+    keys.sort_unstable();
+    keys.dedup();
     let change = Change {
         kind: kind.into(),
         subject_id: subject.to_owned(),

@@ -7,7 +7,7 @@ use super::{Recorded, after};
 use crate::db::{Conn, Tx};
 use crate::error::Result;
 use crate::meta;
-use crate::schema::changes;
+use crate::schema::{changes, meta as meta_values};
 use crate::types::Time;
 
 /// For so long every change is kept, in seconds: whoever comes back within it misses no purge key.
@@ -67,8 +67,21 @@ fn number(conn: &mut Conn, name: &str) -> Result<i64> {
 
 /// Gives the diary its epoch, once in the life of a database.
 pub fn begin(tx: &mut Tx<'_>) -> Result<()> {
-    let epoch = uuid::Uuid::new_v4().simple().to_string()[..12].to_owned();
-    meta::set_once(tx.conn, "epoch", &epoch)
+    meta::set_once(tx.conn, "epoch", &new_epoch())
+}
+
+/// Gives the diary another epoch, unless somebody has done so: of several instances that see another history, one does.
+pub fn begin_anew(tx: &mut Tx<'_>, after: &str) -> Result<()> {
+    if super::epoch(tx.conn)? == after {
+        let epoch = diesel::update(meta_values::table.find("epoch").filter(meta_values::value.eq(after)))
+            .set(meta_values::value.eq(new_epoch()));
+        epoch.execute(tx.conn)?;
+    }
+    Ok(())
+}
+
+fn new_epoch() -> String {
+    uuid::Uuid::new_v4().simple().to_string()[..12].to_owned()
 }
 
 #[cfg(test)]

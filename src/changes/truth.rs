@@ -26,7 +26,6 @@ const PIECE: i64 = 500;
 pub struct Truth {
     followed: AtomicI64,
     inner: Mutex<Inner>,
-    stream: broadcast::Sender<Arc<Recorded>>,
 }
 
 struct Inner {
@@ -40,6 +39,7 @@ struct Inner {
     ahead: BTreeMap<i64, Arc<Recorded>>,
     /// Cells that were there when unused ones were last swept.
     swept: usize,
+    stream: broadcast::Sender<Arc<Recorded>>,
 }
 
 impl Truth {
@@ -53,9 +53,24 @@ impl Truth {
                 highest: head,
                 ahead: BTreeMap::new(),
                 swept: 0,
+                stream: broadcast::channel(BACKLOG).0,
             }),
-            stream: broadcast::channel(BACKLOG).0,
         }
+    }
+
+    /// Another history has begun, as when a database server was replaced by one that had not got the last commits: nothing
+    /// that is known holds any more, and streams end, so that their readers ask where they stand.
+    pub fn begin_anew(&self, head: i64) {
+        let mut inner = self.lock();
+        for (_, cell) in inner.cells.drain() {
+            cell.store(i64::MAX, Ordering::Release);
+        }
+        inner.ahead.clear();
+        inner.swept = 0;
+        inner.followed = head;
+        inner.highest = head;
+        inner.stream = broadcast::channel(BACKLOG).0;
+        self.followed.store(head, Ordering::Release);
     }
 
     /// Every change up to this number has been applied.
@@ -63,9 +78,9 @@ impl Truth {
         self.followed.load(Ordering::Acquire)
     }
 
-    /// The changes from now on, in order and without a gap.
+    /// The changes from now on, in order and without a gap. Closed when another history begins.
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<Recorded>> {
-        self.stream.subscribe()
+        self.lock().stream.subscribe()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -128,7 +143,7 @@ impl Truth {
             let (seq, change) = first.remove_entry();
             inner.followed = seq;
             // Nobody may be listening.
-            let _ = self.stream.send(change);
+            let _ = inner.stream.send(change);
         }
         if let Some(through) = through {
             inner.followed = inner.followed.max(through);
@@ -214,6 +229,26 @@ mod tests {
         assert_eq!((read(&cell), truth.followed()), (2, 2));
         let seqs: Vec<i64> = std::iter::from_fn(|| told.try_recv().ok()).map(|row| row.seq).collect();
         assert_eq!(seqs, [1, 2]);
+    }
+
+    #[test]
+    fn another_history_ends_all_that_was_known() {
+        let truth = Truth::new(0);
+        let mut told = truth.subscribe();
+        let old = truth.cells(["a"].into_iter()).remove(0);
+        truth.apply(&[change(1, &["a"]), change(2, &["b"])]);
+        truth.begin_anew(1);
+        assert_eq!((read(&old), truth.followed()), (i64::MAX, 1));
+        assert_eq!(
+            read(&truth.cells(["a"].into_iter())[0]),
+            1,
+            "what is made now may be kept"
+        );
+        while told.try_recv().is_ok() {}
+        assert_eq!(told.try_recv().err(), Some(broadcast::error::TryRecvError::Closed));
+        let mut told = truth.subscribe();
+        truth.apply(&[change(2, &["c"])]);
+        assert_eq!(told.try_recv().map(|row| row.seq), Ok(2));
     }
 
     #[test]

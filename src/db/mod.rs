@@ -38,6 +38,9 @@ use writer::{Task, Work, start_writer};
 
 /// How long a request waits for a connection.
 const ACQUIRE: Duration = Duration::from_secs(5);
+/// How long a request waits for a server that took its question and is silent. A server that lives ends a statement after
+/// ten seconds, or after five behind another's lock.
+const SILENCE: Duration = Duration::from_secs(25);
 /// Connections to PostgreSQL.
 const POSTGRES_POOL: usize = 16;
 /// How often a lost race is run again.
@@ -62,7 +65,7 @@ pub enum Conn {
 pub enum Location {
     /// `sqlite://path`: a file, made when absent.
     Sqlite(PathBuf),
-    /// `postgres://…`: given to libpq as it is.
+    /// `postgres://…`: given to libpq, with deadlines where it names none.
     Postgres(String),
 }
 
@@ -75,7 +78,7 @@ impl Location {
             }
             Ok(Self::Sqlite(PathBuf::from(path)))
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            Ok(Self::Postgres(url.to_owned()))
+            Ok(Self::Postgres(with_deadlines(url)))
         } else {
             Err("DATABASE_URL must begin with sqlite:// or postgres://".into())
         }
@@ -85,6 +88,30 @@ impl Location {
     pub fn is_sqlite(&self) -> bool {
         matches!(self, Self::Sqlite(_))
     }
+}
+
+/// What libpq knows of a server that is gone without a word: by itself it waits for hours.
+const DEADLINES: [&str; 5] = [
+    "connect_timeout=5",
+    "tcp_user_timeout=15000",
+    "keepalives_idle=10",
+    "keepalives_interval=3",
+    "keepalives_count=3",
+];
+
+/// The URL with those deadlines that it does not set itself.
+fn with_deadlines(url: &str) -> String {
+    let mut url = url.to_owned();
+    for deadline in DEADLINES {
+        let is_named = deadline
+            .split_once('=')
+            .is_some_and(|(name, _)| url.contains(&format!("{name}=")));
+        if !is_named {
+            url.push(if url.contains('?') { '&' } else { '?' });
+            url.push_str(deadline);
+        }
+    }
+    url
 }
 
 /// A write transaction: the connection, its time, and the public changes that are numbered just before COMMIT.
@@ -314,7 +341,18 @@ impl Db {
             let mut open = pool.get().map_err(overloaded)?;
             work(&mut open)
         });
-        joined.await.map_err(Problem::internal)?
+        if self.writer.is_some() {
+            return joined.await.map_err(Problem::internal)?;
+        }
+        // The thread goes on waiting, with its permit: whoever comes after the last one is told at once.
+        match tokio::time::timeout(SILENCE, joined).await {
+            Ok(joined) => joined.map_err(Problem::internal)?,
+            Err(_) => {
+                let text =
+                    "The database did not answer in time. A change may have been made: look before you try again.";
+                Err(Problem::new(Code::Unavailable, text).header("Retry-After", "5"))
+            }
+        }
     }
 }
 

@@ -2,10 +2,11 @@
 //! about anyone.
 //!
 //! A reader is known by a digest of network address, browser and story under a salt that is drawn anew each day. Digests
-//! live in memory only, and no longer than an hour and some minutes. Whoever calls their browser something else each time is many
-//! readers, but one address has no more than [`MOST_READERS`]. Counts are gathered here and written every few seconds.
+//! live in memory only, and no longer than some forty minutes. Whoever calls their browser something else each time is
+//! many readers, but one address has no more than some. Counts are gathered here and written every few seconds.
 
 pub mod delivery;
+mod readers;
 mod robots;
 pub mod store;
 pub mod windows;
@@ -16,23 +17,17 @@ use std::mem;
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rand::Rng;
 use serde::Serialize;
-use siphasher::sip::SipHasher24;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::changes::Cell;
 use crate::limits::network;
 use crate::types::Time;
+use readers::{Reader, Readers};
 
 /// For so long a reader who opens a story again is not counted again, in milliseconds.
 const ONCE_IN: i64 = 30 * 60 * 1000;
-/// Different readers of one story at one address, an office or a household, that count in that time.
-const MOST_READERS: u8 = 20;
-/// Readers of stories that are remembered at once; when there are more, the oldest are forgotten and may count again.
-/// They and their addresses take about 20 MiB at the most.
-const REMEMBERED: usize = 400_000;
 /// Parts that are locked on their own.
 const SHARDS: usize = 16;
 /// Stories whose address is remembered.
@@ -67,11 +62,36 @@ fn hour(time: Time) -> i64 {
 
 /// Counts views in memory.
 pub struct Views {
-    readers: [Mutex<Readers>; SHARDS],
-    counts: [Mutex<HashMap<Uuid, i64>>; SHARDS],
+    shards: [Mutex<Shard>; SHARDS],
     references: quick_cache::sync::Cache<Box<str>, Reference>,
     flushing: tokio::sync::Mutex<store::Flushing>,
     tending: windows::Tending,
+}
+
+/// Some of the readers, and what they opened that has not been written yet.
+struct Shard {
+    readers: Readers,
+    counts: HashMap<Uuid, i64, BuildHasherDefault<AsItIs>>,
+}
+
+/// The hash of an id is the id: its end is random, and nobody can choose one.
+#[derive(Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for part in bytes.chunks(8) {
+            let mut eight = [0; 8];
+            eight[..part.len()].copy_from_slice(part);
+            self.0 = self.0.rotate_left(5) ^ u64::from_be_bytes(eight);
+        }
+    }
+
+    fn write_usize(&mut self, _: usize) {}
 }
 
 /// A live story behind an id or a slug, for as long as it has not changed.
@@ -95,131 +115,16 @@ pub enum Counted {
     Robot,
 }
 
-/// The digests of one shard, in two generations: the older one is dropped whole.
-struct Readers {
-    salt: [u8; 16],
-    /// Yesterday's salt and when it ended: for half an hour more it tells who comes again.
-    ended: Option<([u8; 16], i64)>,
-    day: i64,
-    young: Generation,
-    old: Generation,
-    young_since: i64,
-}
-
-#[derive(Default)]
-struct Generation {
-    /// When each reader of a story counted last.
-    readers: ByDigest<i64>,
-    /// How many have counted at each address.
-    addresses: ByDigest<Tally>,
-}
-
-/// Things by digests, which are hashes already, and nobody can choose them.
-type ByDigest<T> = HashMap<u64, T, BuildHasherDefault<AsItIs>>;
-
-/// The hash of a digest is the digest.
-#[derive(Default)]
-struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, digest: u64) {
-        self.0 = digest;
-    }
-}
-
-impl Generation {
-    fn clear(&mut self) {
-        self.readers.clear();
-        self.addresses.clear();
-    }
-}
-
-/// The readers of a story at one address who have counted in half an hour.
-#[derive(Clone, Copy)]
-struct Tally {
-    since: i64,
-    readers: u8,
-}
-
-impl Readers {
-    fn new() -> Self {
-        Self {
-            salt: [0; 16],
-            ended: None,
-            day: i64::MIN,
-            young: Generation::default(),
-            old: Generation::default(),
-            young_since: 0,
-        }
-    }
-
-    /// A new salt each day, the old one gone half an hour later: nobody can be followed from one day to the next.
-    fn keep_fresh(&mut self, now: i64) {
-        let day = now.div_euclid(DAY);
-        if day != self.day {
-            self.ended = (self.day != i64::MIN).then_some((self.salt, now));
-            self.day = day;
-            rand::rng().fill_bytes(&mut self.salt);
-        }
-        self.ended = self.ended.filter(|(_, since)| (0..ONCE_IN).contains(&(now - since)));
-        let full = self.young.readers.len() >= REMEMBERED / SHARDS / 2;
-        if full || now - self.young_since > ONCE_IN || now < self.young_since {
-            // The older one's room is used again: growing anew each time would cost more than the views.
-            mem::swap(&mut self.old, &mut self.young);
-            self.young.clear();
-            self.young_since = now;
-        }
-    }
-
-    /// Whether a view counts: the reader has not been here for half an hour, and not too many others at the same address
-    /// have. The digests name the reader and the address under a salt.
-    fn meet(&mut self, reader: impl Fn(&[u8; 16]) -> u64, address: impl FnOnce(&[u8; 16]) -> u64, now: i64) -> Counted {
-        // A clock that was set back makes nothing hold for ever.
-        let is_fresh = |since: i64| (0..ONCE_IN).contains(&(now - since));
-        let seen = |digest: &u64| {
-            let at = self.young.readers.get(digest).or_else(|| self.old.readers.get(digest));
-            at.is_some_and(|at| is_fresh(*at))
-        };
-        let today = reader(&self.salt);
-        if seen(&today) || self.ended.is_some_and(|(salt, _)| seen(&reader(&salt))) {
-            return Counted::Again;
-        }
-        let address = address(&self.salt);
-        let known = self
-            .young
-            .addresses
-            .get(&address)
-            .or_else(|| self.old.addresses.get(&address));
-        let mut tally = known
-            .copied()
-            .filter(|tally| is_fresh(tally.since))
-            .unwrap_or(Tally { since: now, readers: 0 });
-        if tally.readers >= MOST_READERS {
-            return Counted::Enough;
-        }
-        tally.readers += 1;
-        self.young.addresses.insert(address, tally);
-        self.young.readers.insert(today, now);
-        Counted::Yes
-    }
-}
-
 impl Views {
     /// Nothing counted yet.
     pub fn new() -> Self {
         Self {
-            readers: std::array::from_fn(|_| Mutex::new(Readers::new())),
-            counts: std::array::from_fn(|_| Mutex::default()),
+            shards: std::array::from_fn(|_| {
+                Mutex::new(Shard {
+                    readers: Readers::new(),
+                    counts: HashMap::default(),
+                })
+            }),
             references: quick_cache::sync::Cache::new(REFERENCES),
             flushing: tokio::sync::Mutex::default(),
             tending: windows::Tending::default(),
@@ -231,26 +136,23 @@ impl Views {
         let Some(browser) = browser.filter(|browser| !robots::is_robot(browser)) else {
             return Counted::Robot;
         };
-        let shard = shard_of(article, address);
-        let counted = {
-            let mut readers = locked(&self.readers[shard]);
-            readers.keep_fresh(now.ms());
-            readers.meet(
-                |salt| digest(salt, article, address, browser),
-                |salt| digest(salt, article, address, b""),
-                now.ms(),
-            )
+        let reader = Reader {
+            story: article,
+            address,
+            browser,
         };
+        let mut shard = locked(&self.shards[shard_of(article, address)]);
+        let counted = shard.readers.meet(&reader, now.ms());
         if counted == Counted::Yes {
-            *locked(&self.counts[shard]).entry(article).or_default() += 1;
+            *shard.counts.entry(article).or_default() += 1;
         }
         counted
     }
 
     /// Lets go of readers whose half hour is over, also where nobody comes any more.
     pub fn sweep(&self, now: Time) {
-        for readers in &self.readers {
-            locked(readers).keep_fresh(now.ms());
+        for shard in &self.shards {
+            locked(shard).readers.sweep(now.ms());
         }
     }
 
@@ -271,8 +173,8 @@ impl Views {
     fn take(&self) -> Vec<(Uuid, i64)> {
         // A reader's address says which part counts, so a story may be in several.
         let mut all: HashMap<Uuid, i64> = HashMap::new();
-        for shard in &self.counts {
-            for (article, n) in mem::take(&mut *locked(shard)) {
+        for shard in &self.shards {
+            for (article, n) in mem::take(&mut locked(shard).counts) {
                 *all.entry(article).or_default() += n;
             }
         }
@@ -290,19 +192,6 @@ fn shard_of(article: Uuid, address: IpAddr) -> usize {
         IpAddr::V6(ip) => ip.octets()[7],
     };
     usize::from(article.as_bytes()[15] ^ last) % SHARDS
-}
-
-/// SipHash-2-4 under the salt as its key, 64 bits: nobody without the salt can tell whom it names, and among all readers
-/// that are remembered, two are taken for one about once in ten million years.
-fn digest(salt: &[u8; 16], article: Uuid, address: IpAddr, browser: &[u8]) -> u64 {
-    let mut hash = SipHasher24::new_with_key(salt);
-    hash.write(article.as_bytes());
-    match network(address) {
-        IpAddr::V4(ip) => hash.write(&ip.octets()),
-        IpAddr::V6(ip) => hash.write(&ip.octets()),
-    }
-    hash.write(&browser[..browser.len().min(256)]);
-    hash.finish()
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -351,7 +240,7 @@ mod tests {
             let browser = format!("Mozilla/5.0 (X11; rv:{browser}.0)");
             views.record(story, ip(address), Some(browser.as_bytes()), time)
         };
-        let most = u32::from(MOST_READERS);
+        let most = 20;
         for browser in 0..most {
             assert_eq!(
                 view(story, browser, "203.0.113.7", at(i64::from(browser))),
@@ -379,36 +268,6 @@ mod tests {
         );
         let counted: i64 = views.take().iter().map(|(_, n)| n).sum();
         assert_eq!(counted, i64::from(most) + 3);
-    }
-
-    #[test]
-    fn a_new_day_has_a_new_salt() {
-        let mut readers = Readers::new();
-        let digest = |salt: &[u8; 16]| u64::from(salt[0]) << 8 | u64::from(salt[1]);
-        readers.keep_fresh(DAY - 1);
-        let first = readers.salt;
-        assert_eq!(readers.meet(digest, digest, DAY - 1), Counted::Yes);
-        readers.keep_fresh(DAY);
-        assert_ne!(readers.salt, first);
-        assert_eq!(
-            readers.meet(digest, digest, DAY),
-            Counted::Again,
-            "midnight makes nobody new"
-        );
-        readers.keep_fresh(DAY + ONCE_IN);
-        assert_eq!(readers.ended, None, "yesterday's salt is gone");
-        assert_eq!(readers.meet(digest, digest, DAY + ONCE_IN), Counted::Yes);
-    }
-
-    #[test]
-    fn a_flood_of_readers_is_bounded() {
-        let mut readers = Readers::new();
-        for n in 0..(2 * REMEMBERED / SHARDS) as u64 {
-            readers.keep_fresh(1000);
-            assert_eq!(readers.meet(|_| n, |_| n, 1000), Counted::Yes);
-        }
-        assert!(readers.young.readers.len() + readers.old.readers.len() <= REMEMBERED / SHARDS);
-        assert!(readers.young.addresses.len() + readers.old.addresses.len() <= REMEMBERED / SHARDS);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use diesel::prelude::*;
-use tokio::sync::broadcast::error::TryRecvError;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
 use super::deliveries::{self, New};
 use super::{event_id, payload, store};
@@ -37,7 +37,11 @@ pub async fn follow(app: State) {
             Err(_) => {}
         }
         tokio::select! {
-            _ = news.recv() => {}
+            told = news.recv() => {
+                if let Err(RecvError::Closed) = told {
+                    news = app.db.truth().subscribe();
+                }
+            }
             () = app.webhooks.asked.notified() => {}
             () = tokio::time::sleep(EVERY) => {}
         }

@@ -120,8 +120,8 @@ newsroom_tests! {
         }
         unpublish(&desk, &gone).await;
         let (before, end) = read_on(&desk, None).await;
-        desk.database().execute("UPDATE changes SET at_ms = at_ms - 3000000000");
         assert!(desk.terminate().success());
+        desk.database().execute("UPDATE changes SET at_ms = at_ms - 3000000000");
         desk.start();
         let mut rows = before.clone();
         for _ in 0..100 {
@@ -146,6 +146,45 @@ newsroom_tests! {
         assert!(told, "who was up to date goes on, with the address of the new start: {since:?}");
     }
 
+    async fn a_database_that_went_back_in_time_is_noticed_while_the_program_runs(desk) {
+        let reader = desk.as_reader();
+        let kept = desk.story(json!({ "title": "Còn" })).await;
+        let (_, before) = read_on(&desk, None).await;
+        let (_, seq) = before.split_once('.').expect("two parts");
+        let lost = desk.story(json!({ "title": "Không kịp sang máy chủ mới" })).await;
+        let lost_too = desk.story(json!({ "title": "Cũng thế" })).await;
+        for story in [&kept, &lost, &lost_too] {
+            desk.read(story).await.is(200);
+        }
+        let (_, end) = read_on(&desk, None).await;
+        let stream = format!("{}/delivery/v1/changes/stream?after={end}", desk.address());
+        let stream = crate::support::desk::http().get(stream).send().await.expect("a stream");
+        // What a standby that takes over has got: everything up to a commit.
+        desk.database().execute(&format!(
+            "DELETE FROM publications WHERE article_id IN ('{}', '{}'); DELETE FROM changes WHERE seq > {seq}; \
+             UPDATE counters SET n = {seq} WHERE name = 'changes'",
+            lost.id(),
+            lost_too.id()
+        ));
+        let ended = tokio::time::timeout(Duration::from_secs(10), stream.text()).await;
+        assert!(ended.is_ok(), "who listened is sent away, to ask where they stand");
+        for story in [&lost, &lost_too] {
+            assert_ne!(desk.read(story).await.status, 200, "a story that the database does not have");
+        }
+        // Other stories take the numbers of those that were lost.
+        let unpublished = desk.current(&kept).await;
+        desk.action(&unpublished, "unpublish").await.is(200);
+        desk.read(&kept).await.refuses(410, "gone");
+        desk.story(json!({ "title": "Mới" })).await;
+        for cursor in [&before, &end] {
+            let gone = reader.get(&format!("/changes?after={cursor}")).await;
+            gone.refuses(410, "changes_expired");
+        }
+        let (rows, _) = read_on(&desk, None).await;
+        assert!(rows.iter().any(|row| row["type"] == "article.unpublished" && row["article_id"] == kept.id()));
+        assert!(desk.log().contains("another history"), "the operator is told");
+    }
+
     async fn the_stream_brings_what_was_and_what_comes(desk) {
         let first = desk.story(json!({ "title": "Trước" })).await;
         let (rows, _) = read_on(&desk, None).await;
@@ -164,6 +203,20 @@ newsroom_tests! {
         assert_eq!(resumed.iter().map(|(_, _, row)| row.clone()).collect::<Vec<_>>(), all_rows[1..]);
         let after = listen(&desk, &format!("?after={}", events[0].0), None, 1).await;
         assert_eq!(after[0].2, all_rows[1]);
+    }
+
+    async fn one_address_does_not_take_the_streams_of_all(desk) {
+        let url = format!("{}/delivery/v1/changes/stream", desk.address());
+        let http = crate::support::desk::http();
+        let mut open = Vec::new();
+        for _ in 0..50 {
+            open.push(http.get(&url).send().await.expect("a stream"));
+        }
+        assert!(open.iter().all(|stream| stream.status() == 200));
+        let refused = desk.as_reader().get("/changes/stream").await.refuses(429, "rate_limited");
+        assert_eq!(refused.header("retry-after"), "30");
+        desk.as_reader().get("/changes").await.is(200);
+        drop(open);
     }
 
     async fn an_open_stream_does_not_hold_up_a_stop(desk) {
