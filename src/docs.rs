@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
+use crate::cache::Entry;
 use crate::conditional::{Lifetime, Made, deliver};
 use crate::error::{Code, Problem, Result};
 use crate::openapi;
@@ -198,8 +199,18 @@ fn find_code(name: &str) -> Option<Code> {
 }
 
 async fn get_document(req: HttpRequest, name: web::Path<String>) -> Result<HttpResponse> {
-    let text = openapi::document(&name).ok_or_else(|| Problem::not_found("document"))?;
-    Ok(deliver(&req, made(text.into(), "application/json")))
+    static DOCUMENTS: OnceLock<BTreeMap<&str, Entry>> = OnceLock::new();
+    let documents = DOCUMENTS.get_or_init(|| {
+        let named = openapi::NAMES
+            .iter()
+            .filter_map(|name| Some((*name, openapi::document(name)?)));
+        // Kept, so that each is compressed once.
+        let entry = |text: &str| Entry::new(made(text.into(), "application/json"), 0, Vec::new(), true);
+        named.map(|(name, text)| (name, entry(text))).collect()
+    });
+    let document = documents.get(name.as_str());
+    let document = document.ok_or_else(|| Problem::not_found("document"))?;
+    Ok(document.answer(req.head()).into())
 }
 
 /// An answer with validators and nothing that purges it.

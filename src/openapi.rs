@@ -57,7 +57,7 @@ pub fn document(name: &str) -> Option<&'static str> {
 }
 
 fn route(path: &str) -> Option<&'static Route> {
-    let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+    let parts: Vec<&str> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
     let matches = |pattern: &[String]| {
         pattern.len() == parts.len() && pattern.iter().zip(&parts).all(|(want, part)| fits(want, part))
     };
@@ -497,6 +497,16 @@ fn unvalidated(path: &str) -> bool {
         || path.contains("/shares")
 }
 
+/// Answers that change with time alone, and so have no date of their last change.
+fn changes_with_time(path: &str) -> bool {
+    path.ends_with("/most-viewed") || path == "/sitemap-news.xml"
+}
+
+/// Lists that have no other pages.
+fn is_one_page(path: &str) -> bool {
+    path.ends_with("/most-viewed") || path.ends_with("/related")
+}
+
 /// The headers that a client may want to read from an answer.
 fn headers_of(status: u16, response: &Value, management: bool, path: &str) -> Map<String, Value> {
     let mut headers = Map::new();
@@ -534,7 +544,9 @@ fn headers_of(status: u16, response: &Value, management: bool, path: &str) -> Ma
         }
         200 if is_cached(path) => {
             add("ETag", "A hash of the content, for `If-None-Match`.");
-            add("Last-Modified", "When the newest thing in the answer changed.");
+            if !changes_with_time(path) {
+                add("Last-Modified", "When the newest thing in the answer changed.");
+            }
             add("Cache-Control", "How long caches may keep it.");
         }
         308 => add("Location", "Where the story is now."),
@@ -542,7 +554,7 @@ fn headers_of(status: u16, response: &Value, management: bool, path: &str) -> Ma
         429 | 503 => add("Retry-After", "Seconds to wait."),
         _ => {}
     }
-    if schema.ends_with("Page") {
+    if schema.ends_with("Page") && !is_one_page(path) {
         add("Link", "The neighbouring pages (RFC 8288).");
     }
     headers

@@ -441,7 +441,7 @@ impl Params {
         let values = self.many(name, max)?;
         values
             .iter()
-            .map(|text| Id::parse(text).ok_or_else(|| invalid(name, "must be ids")))
+            .map(|text| Id::parse(text).ok_or_else(|| invalid(name, "takes ids")))
             .collect()
     }
 

@@ -6,6 +6,8 @@ use tracing_subscriber::fmt::time::ChronoUtc;
 
 /// Starts logging with a filter such as `info` or `newsdesk=debug`. The error is one line for the operator.
 pub fn start(filter: &str) -> Result<(), String> {
+    // Requests that are none are answered 400 and are their senders' fault: at `error` anybody could wake the operator.
+    let filter = format!("actix_http::h1::dispatcher=off,{filter}");
     let filter = EnvFilter::try_new(filter).map_err(|error| format!("LOG is no filter such as info: {error}"))?;
     tracing_subscriber::fmt()
         .json()

@@ -16,7 +16,7 @@ use super::json_ld::JsonLd;
 use super::publication::{Card, Doc, FrozenCaption, PublicationRow};
 use super::{CaptionRole, Seo, Source};
 use crate::app::App;
-use crate::body::{self, FigureHtml, KeptBody};
+use crate::body::{self, KeptBody, ShownFigure};
 use crate::changes::{self, key};
 use crate::config::Config;
 use crate::db::{Conn, KeptJson};
@@ -485,17 +485,22 @@ pub fn published_body(body: KeptBody, placements: &[Placement]) -> Result<KeptBo
 }
 
 /// What HTML needs to know of a figure.
-pub fn figure_html(placements: &[Placement]) -> impl Fn(&str) -> Option<FigureHtml> {
+pub fn figure_html(placements: &[Placement]) -> impl Fn(&str) -> Option<ShownFigure> {
     move |id| {
         let placement = placements.iter().find(|placement| placement.id.as_str() == id)?;
-        Some(FigureHtml {
-            src: placement.image.url.clone(),
-            width: placement.image.width as u32,
-            height: placement.image.height as u32,
-            alt: placement.alt.clone().unwrap_or_default(),
-            text: placement.text.clone(),
-            credit: placement.credit.clone(),
-        })
+        Some(shown(placement))
+    }
+}
+
+/// A placed image as a figure.
+pub fn shown(placement: &Placement) -> ShownFigure {
+    ShownFigure {
+        src: placement.image.url.clone(),
+        width: placement.image.width as u32,
+        height: placement.image.height as u32,
+        alt: placement.alt.clone().unwrap_or_default(),
+        text: placement.text.clone(),
+        credit: placement.credit.clone(),
     }
 }
 

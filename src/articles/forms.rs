@@ -2,19 +2,19 @@
 
 use actix_web::{HttpRequest, HttpResponse, get};
 
-use super::compose::{figure_alt, figure_html};
-use super::corrections;
+use super::compose::{ArticleSummary, figure_html, shown};
 use super::json_ld::{self, JsonLd};
 use super::publication::Found;
 use super::story::{self, Sight, Story};
+use super::{CaptionRole, corrections};
 use crate::app::{App, State};
-use crate::body::{text_to_html, text_to_markdown};
+use crate::body::{figure_to_html, figure_to_markdown, text_to_html, text_to_markdown};
 use crate::cache::{Outcome, serve};
 use crate::conditional::{Lifetime, Made};
 use crate::db::Conn;
 use crate::error::{Problem, Result};
 use crate::request::{NoParams, PathRef, Query};
-use crate::site;
+use crate::site::{self, SiteRow};
 
 /// What a page made of a story may do: show images. Nothing in it runs.
 const POLICY: &str = "default-src 'none'; img-src *; sandbox";
@@ -39,8 +39,9 @@ impl Form {
 
 /// Get a story as HTML.
 ///
-/// One `<article>` with headline, lead and body, made by escaping: nothing in it runs. A slug the story had before is
-/// answered 308 with the address now.
+/// One `<article>` with all that the story's page shows: headline, kicker, authors, time (in the site's zone), lead,
+/// pictures with their words, body, corrections and source, made by escaping: nothing in it runs. A slug the story had
+/// before is answered 308 with the address now.
 #[utoipa::path(
     tag = "articles",
     params(("article" = String, Path, description = "Id or slug.", max_length = 150, example = "lu-rut-tren-song-cau")),
@@ -65,7 +66,8 @@ pub async fn get_article_html(
 
 /// Get a story as Markdown.
 ///
-/// The headline as a heading, then lead and body. A slug the story had before is answered 308 with the address now.
+/// The headline as a heading, then all else that the story's page shows, as in the HTML; pictures by their addresses. A slug
+/// the story had before is answered 308 with the address now.
 #[utoipa::path(
     tag = "articles",
     params(("article" = String, Path, description = "Id or slug.", max_length = 150, example = "lu-rut-tren-song-cau")),
@@ -133,11 +135,19 @@ async fn answer(
 
 fn made(conn: &mut Conn, app: &App, found: Sight, form: Form) -> Result<Made> {
     let story = Story::load(conn, app, found)?;
+    let site = site::current(conn)?;
     let (body, media_type, policy) = match form {
-        Form::Html => (html(&story)?.into_bytes(), "text/html; charset=utf-8", Some(POLICY)),
-        Form::Markdown => (markdown(&story)?.into_bytes(), "text/markdown; charset=utf-8", None),
+        Form::Html => (
+            html(&site, &story)?.into_bytes(),
+            "text/html; charset=utf-8",
+            Some(POLICY),
+        ),
+        Form::Markdown => (
+            markdown(&site, &story)?.into_bytes(),
+            "text/markdown; charset=utf-8",
+            None,
+        ),
         Form::JsonLd => {
-            let site = site::current(conn)?;
             let Story {
                 summary,
                 doc,
@@ -160,33 +170,83 @@ fn made(conn: &mut Conn, app: &App, found: Sight, form: Form) -> Result<Made> {
     })
 }
 
-fn html(story: &Story) -> Result<String> {
+fn html(site: &SiteRow, story: &Story) -> Result<String> {
     let summary = &story.summary;
-    let lead = summary
-        .lead
-        .as_deref()
-        .map(|lead| format!("<p>{}</p>", text_to_html(lead)));
+    let paragraph = |text: &String| format!("<p>{}</p>", text_to_html(text));
+    let figures = |role| -> String {
+        let placed = story.captions.iter().filter(|placed| placed.role == role);
+        placed
+            .map(|placed| figure_to_html(placed.id.as_str(), shown(placed)))
+            .collect()
+    };
+    let published = summary.published_at;
+    let time = format!("<time datetime=\"{published}\">{}</time>", site.moment(published));
+    let signed = authors(summary).map(|authors| format!("{} · ", text_to_html(&authors)));
+    let source = summary.source.as_ref().map(|source| {
+        let name = text_to_html(&source.name);
+        match &source.url {
+            Some(url) => format!("<p>{}: <a href=\"{}\">{name}</a></p>", from(summary), text_to_html(url)),
+            None => format!("<p>{}: {name}</p>", from(summary)),
+        }
+    });
     Ok(format!(
-        "<article lang=\"{}\"><h1>{}</h1>{}{}{}</article>\n",
+        "<article lang=\"{}\">{}<h1>{}</h1><p>{}{time}</p>{}{}{}{}{}{}{}</article>\n",
         text_to_html(&summary.language),
+        summary.kicker.as_ref().map(paragraph).unwrap_or_default(),
         text_to_html(&summary.title),
-        lead.unwrap_or_default(),
+        signed.unwrap_or_default(),
+        summary.lead.as_ref().map(paragraph).unwrap_or_default(),
+        figures(CaptionRole::Lead),
+        summary.dateline.as_ref().map(paragraph).unwrap_or_default(),
         story.doc.body.read()?.to_html(&figure_html(&story.captions)),
-        corrections::to_html(&summary.language, &story.corrections),
+        figures(CaptionRole::Gallery),
+        corrections::to_html(site, &summary.language, &story.corrections),
+        source.unwrap_or_default(),
     ))
 }
 
-fn markdown(story: &Story) -> Result<String> {
+fn markdown(site: &SiteRow, story: &Story) -> Result<String> {
     let summary = &story.summary;
-    let lead = summary
-        .lead
-        .as_deref()
-        .map(|lead| format!("{}\n\n", text_to_markdown(lead, true)));
+    let paragraph = |text: &String| format!("{}\n\n", text_to_markdown(text, true));
+    let figures = |role, before: &str, after: &str| -> String {
+        let placed = story.captions.iter().filter(|placed| placed.role == role);
+        let figures = placed.map(|placed| format!("{before}{}{after}", figure_to_markdown(&shown(placed))));
+        figures.collect()
+    };
+    let signed = authors(summary).map(|authors| format!("{} · ", text_to_markdown(&authors, false)));
+    let source = summary.source.as_ref().map(|source| {
+        let words = match &source.url {
+            Some(url) => format!("{}, {url}", source.name),
+            None => source.name.clone(),
+        };
+        format!("\n{}: {}\n", from(summary), text_to_markdown(&words, false))
+    });
     Ok(format!(
-        "# {}\n\n{}{}{}",
+        "# {}\n\n{}{}{}\n\n{}{}{}{}{}{}{}",
         text_to_markdown(&summary.title, false),
-        lead.unwrap_or_default(),
-        story.doc.body.read()?.to_markdown_with(&figure_alt(&story.captions)),
-        corrections::to_markdown(&summary.language, &story.corrections),
+        summary.kicker.as_ref().map(paragraph).unwrap_or_default(),
+        signed.unwrap_or_default(),
+        text_to_markdown(&site.moment(summary.published_at), false),
+        summary.lead.as_ref().map(paragraph).unwrap_or_default(),
+        figures(CaptionRole::Lead, "", "\n\n"),
+        summary.dateline.as_ref().map(paragraph).unwrap_or_default(),
+        story.doc.body.read()?.to_markdown_shown(&figure_html(&story.captions)),
+        figures(CaptionRole::Gallery, "\n", "\n"),
+        corrections::to_markdown(site, &summary.language, &story.corrections),
+        source.unwrap_or_default(),
     ))
+}
+
+/// Who wrote it, in one line.
+fn authors(summary: &ArticleSummary) -> Option<String> {
+    let names: Vec<&str> = summary.authors.iter().map(|author| author.name.as_str()).collect();
+    (!names.is_empty()).then(|| names.join(", "))
+}
+
+/// What stands before a story's source.
+fn from(summary: &ArticleSummary) -> &'static str {
+    match summary.language.split('-').next() {
+        Some("vi") => "Nguồn",
+        _ => "Source",
+    }
 }

@@ -186,6 +186,15 @@ impl Resolved<'_> {
         (!self.filters.section.is_empty()).then_some(self.sections.as_slice())
     }
 
+    /// What is asked of sections, tags and authors, each by kind.
+    pub fn of_kinds(&self) -> [(Kind, &[Id]); 3] {
+        [
+            (Kind::Section, self.sections.as_slice()),
+            (Kind::Tag, self.tags.as_slice()),
+            (Kind::Author, self.authors.as_slice()),
+        ]
+    }
+
     /// The languages that stories must be in; none when all pass.
     pub fn languages(&self) -> Option<&[String]> {
         (!self.filters.language.is_empty()).then_some(self.filters.language.as_slice())

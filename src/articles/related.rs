@@ -71,8 +71,8 @@ impl FromParams for RelatedQuery {
 /// List other news.
 ///
 /// The newest stories of the same section, or those most alike: they share tags and words, and the newer stand first
-/// among equals; when few are alike, the newest of the same language follow. Never the story itself. For a story without
-/// a section, the newest of its language. The list is one page: its cursors are null.
+/// among equals; when few are alike, the newest follow. All are in the story's language; never the story itself. For a story
+/// without a section, the newest of all sections. The list is one page: its cursors are null.
 #[utoipa::path(
     tag = "articles",
     params(
@@ -128,10 +128,12 @@ fn related(conn: &mut Conn, app: &App, article: &PathRef, query: &Result<Query<R
     Ok(Outcome::Here(made))
 }
 
-/// The newest others of the story's section, or of its language when it has none.
+/// The newest others of the story's section, or of all when it has none, in its language: on a site with several languages
+/// the section has the story's own translations, too.
 fn newest(conn: &mut Conn, of: &PublicationRow, limit: i64) -> Result<Vec<PublicationRow>> {
     let others = publications::table
         .filter(publications::state.eq(Live))
+        .filter(publications::language.eq(&of.language))
         .filter(publications::article_id.ne(&of.article_id))
         .order((publications::published_ms.desc(), publications::article_id.desc()))
         .limit(limit)
@@ -139,7 +141,7 @@ fn newest(conn: &mut Conn, of: &PublicationRow, limit: i64) -> Result<Vec<Public
         .into_boxed();
     let others = match &of.section_id {
         Some(section) => others.filter(publications::section_id.eq(section)),
-        None => others.filter(publications::language.eq(&of.language)),
+        None => others,
     };
     Ok(others.load(conn)?)
 }

@@ -4,11 +4,11 @@
 //! `portable-text` compares), so that a front end may take our HTML today and render the blocks itself tomorrow. That
 //! includes its oddities: a list of another kind on the same level starts anew outside the list it stood in.
 
-use super::{Block, DECORATORS, Figure, ListKind, Span, Style, Table, TextBlock, links};
+use super::{Block, DECORATORS, ListKind, Span, Style, Table, TextBlock, links};
 
 /// What a figure shows, for HTML.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct FigureHtml {
+pub struct ShownFigure {
     /// The address of the image.
     pub src: String,
     /// In pixels.
@@ -23,7 +23,7 @@ pub struct FigureHtml {
     pub credit: Option<String>,
 }
 
-type Figures<'f> = &'f dyn Fn(&str) -> Option<FigureHtml>;
+type Figures<'f> = &'f dyn Fn(&str) -> Option<ShownFigure>;
 
 pub(super) fn body(blocks: &[Block], figures: Figures<'_>) -> String {
     let mut out = String::new();
@@ -241,7 +241,7 @@ pub(super) fn lines(out: &mut String, text: &str) {
 fn custom(out: &mut String, block: &Block, figures: Figures<'_>) {
     match block {
         Block::Text(_) => {}
-        Block::Figure(figure) => figure_html(out, figure, figures(&figure.caption_id)),
+        Block::Figure(figure) => figure_html(out, &figure.caption_id, figures(&figure.caption_id)),
         Block::Table(table) => table_html(out, table),
         Block::Embed(embed) => {
             let url = escape(&embed.url);
@@ -256,8 +256,8 @@ fn custom(out: &mut String, block: &Block, figures: Figures<'_>) {
     }
 }
 
-fn figure_html(out: &mut String, figure: &Figure, shown: Option<FigureHtml>) {
-    out.push_str(&format!("<figure data-caption-id=\"{}\">", escape(&figure.caption_id)));
+pub(super) fn figure_html(out: &mut String, caption_id: &str, shown: Option<ShownFigure>) {
+    out.push_str(&format!("<figure data-caption-id=\"{}\">", escape(caption_id)));
     if let Some(shown) = shown {
         out.push_str(&format!(
             "<img src=\"{}\" width=\"{}\" height=\"{}\" alt=\"{}\" loading=\"lazy\"/>",

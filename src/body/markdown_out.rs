@@ -2,12 +2,44 @@
 
 use super::markdown_text::{Line, escape_cell, inline};
 use super::text::Numbering;
-use super::{Block, ListKind, Style, Table, TextBlock};
+use super::{Block, Figure, ListKind, ShownFigure, Style, Table, TextBlock};
 
 /// What stands for a block without text, which Markdown would not see.
 const EMPTY: &str = "<u></u>";
 
-pub(super) fn body(blocks: &[Block], alt: &dyn Fn(&str) -> Option<String>) -> String {
+/// A figure as a reference to its caption, which can be read back.
+pub(super) fn reference(figure: &Figure, alt: Option<String>) -> String {
+    format!(
+        "![{}](caption:{})",
+        alternative(&alt.unwrap_or_default()),
+        figure.caption_id
+    )
+}
+
+/// A figure as whoever has nothing but the Markdown can see it: the image, and its words below.
+pub(super) fn shown(figure: &ShownFigure) -> String {
+    let image = format!(
+        "![{}]({})",
+        alternative(&figure.alt),
+        super::markdown_text::destination(&figure.src)
+    );
+    let words = [&figure.text, &figure.credit].into_iter().flatten();
+    let words: Vec<String> = words
+        .filter(|words| !words.is_empty())
+        .map(|words| super::text_to_markdown(words, true))
+        .collect();
+    match words.is_empty() {
+        true => image,
+        false => format!("{image}\n\n{}", words.join(" ")),
+    }
+}
+
+fn alternative(alt: &str) -> String {
+    let alt: String = alt.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    Line::plain(alt.trim()).to_string()
+}
+
+pub(super) fn body(blocks: &[Block], figure_text: &dyn Fn(&Figure) -> String) -> String {
     let mut out = String::new();
     let mut lists = Lists::default();
     let mut after_item = false;
@@ -24,11 +56,7 @@ pub(super) fn body(blocks: &[Block], alt: &dyn Fn(&str) -> Option<String>) -> St
                 Some(kind) => lists.item(block, kind),
                 None => text(block),
             },
-            Block::Figure(figure) => {
-                let alt = alt(&figure.caption_id).unwrap_or_default();
-                let alt: String = alt.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-                format!("![{}](caption:{})", Line::plain(alt.trim()), figure.caption_id)
-            }
+            Block::Figure(figure) => figure_text(figure),
             Block::Table(table) => table_text(table),
             Block::Embed(embed) => {
                 let url = super::markdown_text::destination(&embed.url);

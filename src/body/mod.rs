@@ -58,7 +58,7 @@ mod text;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use html_out::FigureHtml;
+pub use html_out::ShownFigure;
 pub use kept::KeptBody;
 pub use schema::BodyInput;
 
@@ -264,6 +264,18 @@ pub fn text_to_html(text: &str) -> String {
     out
 }
 
+/// A figure of its own in HTML: the image with its words.
+pub fn figure_to_html(caption_id: &str, shown: ShownFigure) -> String {
+    let mut out = String::new();
+    html_out::figure_html(&mut out, caption_id, Some(shown));
+    out
+}
+
+/// A figure of its own in Markdown: the image, its words below.
+pub fn figure_to_markdown(shown: &ShownFigure) -> String {
+    markdown_out::shown(shown)
+}
+
 /// Text without marks as Markdown. `lines` says whether it may take more than one line; headings may not.
 pub fn text_to_markdown(text: &str, lines: bool) -> String {
     markdown_text::unmarked(text, lines)
@@ -286,7 +298,7 @@ impl Body {
     }
 
     /// HTML, with figures filled in by `figures` (caption id to what is shown; `None` leaves an empty figure).
-    pub fn to_html(&self, figures: &dyn Fn(&str) -> Option<FigureHtml>) -> String {
+    pub fn to_html(&self, figures: &dyn Fn(&str) -> Option<ShownFigure>) -> String {
         html_out::body(&self.0, figures)
     }
 
@@ -298,7 +310,18 @@ impl Body {
 
     /// Markdown, with the `alt` texts of figures filled in by `alt` (by caption id).
     pub fn to_markdown_with(&self, alt: &dyn Fn(&str) -> Option<String>) -> String {
-        markdown_out::body(&self.0, alt)
+        markdown_out::body(&self.0, &|figure| {
+            markdown_out::reference(figure, alt(&figure.caption_id))
+        })
+    }
+
+    /// Markdown for whoever has nothing else, with figures filled in by `figures` (by caption id); those that cannot be shown
+    /// stay references to their captions.
+    pub fn to_markdown_shown(&self, figures: &dyn Fn(&str) -> Option<ShownFigure>) -> String {
+        markdown_out::body(&self.0, &|figure| match figures(&figure.caption_id) {
+            Some(shown) => markdown_out::shown(&shown),
+            None => markdown_out::reference(figure, None),
+        })
     }
 
     /// Plain text: paragraphs with blank lines between them, list items with `- ` or `1. `, table cells with tabs between

@@ -47,34 +47,48 @@ pub enum Coding {
 }
 
 impl Coding {
-    /// The best one that the client takes. Brotli before gzip when both weigh the same: it is smaller.
+    /// The best one that the client takes (RFC 9110 §12.5.3). Brotli before gzip when both weigh the same: it is smaller.
+    /// `*` is taken for gzip, which is old enough for whoever does not name what they know.
     pub fn accepted(headers: &HeaderMap) -> Self {
-        let mut best = (Self::Identity, 0.0);
+        let (mut brotli, mut gzip, mut identity, mut rest) = (None, None, None, None);
         let lines = headers.get_all(header::ACCEPT_ENCODING);
         for part in lines
             .filter_map(|line| line.to_str().ok())
             .flat_map(|line| line.split(','))
         {
-            let (name, weight) = match part.split_once(';') {
-                None => (part.trim(), 1.0),
-                Some((name, weight)) => {
-                    let weight = weight.trim().strip_prefix("q=").and_then(|text| text.parse().ok());
-                    (name.trim(), weight.unwrap_or(0.0))
-                }
-            };
-            let coding = if name.eq_ignore_ascii_case("br") {
-                Self::Brotli
-            } else if name.eq_ignore_ascii_case("gzip") || name == "*" {
-                Self::Gzip
+            let mut parts = part.split(';');
+            let name = parts.next().unwrap_or_default().trim();
+            let known = if name.eq_ignore_ascii_case("br") {
+                &mut brotli
+            } else if name.eq_ignore_ascii_case("gzip") {
+                &mut gzip
+            } else if name.eq_ignore_ascii_case("identity") {
+                &mut identity
+            } else if name == "*" {
+                &mut rest
             } else {
                 continue;
             };
-            if weight > best.1 || (weight == best.1 && weight > 0.0 && coding == Self::Brotli) {
-                best = (coding, weight);
-            }
+            *known = Some(parts.next().map_or(1.0, weight));
         }
-        best.0
+        let (brotli, gzip) = (brotli.unwrap_or(0.0), gzip.or(rest).unwrap_or(0.0));
+        let identity = identity.unwrap_or(0.0);
+        if brotli > 0.0 && brotli >= gzip && brotli >= identity {
+            Self::Brotli
+        } else if gzip > 0.0 && gzip >= identity {
+            Self::Gzip
+        } else {
+            Self::Identity
+        }
     }
+}
+
+/// The weight in a parameter `q=0.5`; none in what is no weight.
+fn weight(parameter: &str) -> f32 {
+    let named = parameter
+        .split_once('=')
+        .filter(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
+    named.and_then(|(_, text)| text.trim().parse().ok()).unwrap_or(0.0)
 }
 
 /// A rendered answer.
@@ -301,6 +315,11 @@ mod tests {
         assert_eq!(accepted("GZIP;q=0.1"), Coding::Gzip);
         assert_eq!(accepted("*"), Coding::Gzip);
         assert_eq!(accepted("br;q=nonsense"), Coding::Identity);
+        assert_eq!(accepted("gzip;q=0.5, identity"), Coding::Identity);
+        assert_eq!(accepted("gzip;q=0.2,identity;q=0.9,br;q=0.1"), Coding::Identity);
+        assert_eq!(accepted("br, identity"), Coding::Brotli);
+        assert_eq!(accepted("gzip;q=0, *"), Coding::Identity);
+        assert_eq!(accepted("br; Q=0.4 ;x, gzip ; q=0.3"), Coding::Brotli);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::images::delivered::{addresses_of, media_url, variant_key};
 use crate::images::variants::store::READY;
 use crate::literals::Live;
 use crate::schema::{image_files, image_variants, images, publication_images, publications};
-use crate::site;
+use crate::site::{self, SiteRow};
 use crate::taxonomy::{Kind, Name, is_public, names_of};
 use crate::types::{Id, Time};
 
@@ -39,11 +39,11 @@ pub fn feed(conn: &mut Conn, app: &App, filters: &ArticleFilters, address: Strin
         Some([one]) => one.clone(),
         _ => site.default_language().to_owned(),
     };
-    let title = match section_name(conn, &filters)? {
-        Some(section) => format!("{} – {section}", site.name),
-        None => site.name.clone(),
-    };
-    let (items, used) = items(conn, app, rows)?;
+    let mut title = site.name.clone();
+    for name in names_asked(conn, &filters)? {
+        title = format!("{title} – {name}");
+    }
+    let (items, used) = items(conn, app, &site, rows)?;
     keys.extend(used);
     let feed = Feed {
         title,
@@ -56,19 +56,21 @@ pub fn feed(conn: &mut Conn, app: &App, filters: &ArticleFilters, address: Strin
     Ok((feed, keys))
 }
 
-/// The name of the one section that stories are asked of, when readers know of it.
-fn section_name(conn: &mut Conn, filters: &Resolved<'_>) -> Result<Option<String>> {
-    let Some([section]) = filters.sections() else {
-        return Ok(None);
-    };
-    if !is_public(conn, Kind::Section, section)? {
-        return Ok(None);
+/// The names of the section, tag and author that stories are asked of, where it is one and readers know of it.
+fn names_asked(conn: &mut Conn, filters: &Resolved<'_>) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for (kind, ids) in filters.of_kinds() {
+        if let [id] = ids
+            && is_public(conn, kind, id)?
+        {
+            let found = names_of(conn, kind, ids)?;
+            names.extend(found.into_values().map(|(_, name, _)| name));
+        }
     }
-    let names = names_of(conn, Kind::Section, std::slice::from_ref(section))?;
-    Ok(names.into_values().next().map(|(_, name, _)| name))
+    Ok(names)
 }
 
-fn items(conn: &mut Conn, app: &App, rows: Vec<PublicationRow>) -> Result<(Vec<Item>, Vec<String>)> {
+fn items(conn: &mut Conn, app: &App, site: &SiteRow, rows: Vec<PublicationRow>) -> Result<(Vec<Item>, Vec<String>)> {
     let ids: Vec<Id> = rows.iter().map(|row| row.article_id.clone()).collect();
     let docs = docs_of(conn, &ids)?;
     let corrections = corrections_of(conn, &ids)?;
@@ -97,7 +99,7 @@ fn items(conn: &mut Conn, app: &App, rows: Vec<PublicationRow>) -> Result<(Vec<I
         let body = doc.body.read()?.to_html(&figure_html(&placements(&composer, doc)));
         // Readers show it in the place of the summary, which is the lead.
         let corrections = corrections.get(&row.article_id).map_or(&[][..], Vec::as_slice);
-        let html = lead.unwrap_or_default() + &body + &corrections::to_html(&row.language, corrections);
+        let html = lead.unwrap_or_default() + &body + &corrections::to_html(site, &row.language, corrections);
         let enclosure = card.cover.as_ref().and_then(|cover| enclosures.get(&cover.image_id));
         let enclosure = enclosure.cloned();
         Ok(Item {

@@ -26,6 +26,8 @@ pub struct Site {
     pub time_zone: String,
     /// What readers consent to before they send feedback.
     pub consent: Consent,
+    /// Whether readers can send a story to friends: the installation sends mail.
+    pub shares_open: bool,
 }
 
 /// Mounts the handler.
@@ -35,12 +37,13 @@ pub fn mount(config: &mut ServiceConfig<'_>) {
 
 /// Get the site.
 ///
-/// Its name, languages and time zone, and the text that readers consent to before they send feedback, with the version
-/// that `consent_version` names.
+/// Its name, languages and time zone, the text that readers consent to before they send feedback, with the version
+/// that `consent_version` names, and whether a story can be sent to friends.
 #[utoipa::path(tag = "site", responses((status = 200, description = "The site.", body = Site)))]
 #[get("/site")]
 async fn get_site(app: State, _: Query<NoParams>, req: HttpRequest) -> Result<HttpResponse> {
-    serve(&app, &req, |conn| {
+    let shares_open = app.mail.is_some();
+    serve(&app, &req, move |conn| {
         let row = current(conn)?;
         let consent = consent(conn, row.consent_version)?;
         let site = Site {
@@ -48,6 +51,7 @@ async fn get_site(app: State, _: Query<NoParams>, req: HttpRequest) -> Result<Ht
             languages: row.languages,
             time_zone: row.time_zone,
             consent,
+            shares_open,
         };
         Made::json(&site, Some(row.updated_at), Vec::new(), None).map(Outcome::Here)
     })

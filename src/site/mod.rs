@@ -9,6 +9,8 @@ mod management;
 use std::collections::BTreeMap;
 
 use diesel::prelude::*;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
@@ -42,10 +44,32 @@ pub struct SiteRow {
     pub updated_at: Time,
 }
 
+#[cfg(test)]
+impl SiteRow {
+    /// A site whose readers live by this time zone.
+    pub fn of_time_zone(name: &str) -> Self {
+        Self {
+            name: "Báo".into(),
+            languages: vec!["vi".into()],
+            time_zone: name.into(),
+            consent_version: 1,
+            version: 1,
+            updated_at: Time::from_ms(0),
+        }
+    }
+}
+
 impl SiteRow {
     /// The default language.
     pub fn default_language(&self) -> &str {
         self.languages.first().map_or("", String::as_str)
+    }
+
+    /// A time as the site's readers know it, to the minute, with its distance from UTC: `2026-11-26 10:04 +07:00`.
+    pub fn moment(&self, time: Time) -> String {
+        let at = Timestamp::from_millisecond(time.ms()).unwrap_or_default();
+        let zone = TimeZone::get(&self.time_zone).unwrap_or(TimeZone::UTC);
+        at.to_zoned_datetime(zone).strftime("%Y-%m-%d %H:%M %:z").to_string()
     }
 
     /// Whether the newsroom gets its mail in Vietnamese: mails are written in two languages, and the first that the site has

@@ -148,6 +148,8 @@ newsroom_tests! {
         assert_eq!(refused["allowed"], json!(["GET", "HEAD", "POST", "OPTIONS"]));
         desk.as_reader().ask("DELETE", "/articles").await.refuses(405, "method_not_allowed");
         desk.as_reader().ask("BREW", "/articles").await.refuses(405, "method_not_allowed");
+        let answer = desk.raw("POST //delivery/v1/articles HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        assert!(answer.starts_with("HTTP/1.1 404"), "another address: {answer}");
         desk.as_nobody().put("/articles", json!({})).await.refuses(401, "unauthenticated");
         let options = desk.as_reader().ask("OPTIONS", "/articles").await.is(204);
         assert_eq!(options.header("allow"), "GET, HEAD, OPTIONS");

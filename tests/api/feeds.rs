@@ -154,11 +154,20 @@ newsroom_tests! {
         assert!(body.starts_with("<article") && !body.contains("<script") && body.contains("&lt;script&gt;"), "{body}");
         assert!(body.contains("<p>Nước rút<br/>chậm &amp; đều.</p>"), "{body}");
         assert!(body.contains(&read.text("/html")), "{body}");
+        let time = format!("<time datetime=\"{}\">", read.text("/published_at"));
+        let photo = format!("<img src=\"{}\"", read.text("/cover/image/url"));
+        for part in ["<p>Thời tiết</p>", "<p>An &lt;Bình&gt; · ", time.as_str(), "+07:00</time>", photo.as_str(), "Nước rút</figcaption>"] {
+            assert!(body.contains(part), "{part} in {body}");
+        }
+        assert!(body.ends_with("<p>Nguồn: <a href=\"https://bao-a.vn/1\">Báo A</a></p></article>\n"), "{body}");
 
         let markdown = reader.get(&format!("{path}/markdown")).await.is(200);
         assert_eq!(markdown.header("content-type"), "text/markdown; charset=utf-8");
         let body = markdown.body();
         assert!(body.starts_with("# ") && body.contains("\n\n## Mục\n\n") && !body.contains("<script>"), "{body}");
+        let photo = format!("]({})\n\nNước rút\n\n", read.text("/cover/image/url"));
+        assert!(body.contains(&photo) && body.contains("Thời tiết") && body.contains("An \\<Bình\\> · "), "{body}");
+        assert!(body.trim_end().ends_with("https://bao-a.vn/1") && !body.contains("caption:"), "{body}");
 
         // From memory the answer is the same, with its policy.
         let again = reader.get(&format!("{path}/html")).await.is(200);

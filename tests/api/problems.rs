@@ -44,6 +44,8 @@ newsroom_tests! {
             let old = desk.as_reader().get(&format!("/openapi/{face}-3.0.json")).await.is(200);
             assert!(old.text("/openapi").starts_with("3.0"));
         }
+        let packed = desk.as_reader().get("/openapi/delivery.json").header("Accept-Encoding", "gzip").await.is(200);
+        assert_eq!(packed.header("content-encoding"), "gzip");
         desk.as_reader().get("/openapi/other.json").await.refuses(404, "not_found");
         desk.as_reader().get("/docs/").await.is(200);
         let plain = desk.as_reader().get("/docs").await;

@@ -31,9 +31,23 @@ newsroom_tests! {
         let draft = desk.as_editor().post("/articles", of("Nháp")).await.is(201);
         assert_eq!(related(&desk, &story, "").await, ["Mới", "Giữa", "Cũ"]);
         assert_eq!(related(&desk, &story, "?limit=1&by=section").await, ["Mới"]);
-        assert_eq!(related(&desk, &elsewhere, "?limit=2").await, ["Mới", "Chính"], "without a section, of its language");
+        assert_eq!(related(&desk, &elsewhere, "?limit=2").await, ["Mới", "Chính"], "without a section, of all");
         desk.publish(&draft).await;
         assert_eq!(related(&desk, &story, "?limit=1").await, ["Nháp"], "at once");
+    }
+
+    async fn other_news_are_in_the_language_of_the_story(desk) {
+        let section = desk.named("sections", "Văn hóa").await;
+        let of = |title: &str, language: &str| json!({ "title": title, "section_id": section.id(), "language": language });
+        let story = at(&desk, of("Đèn lồng", "vi"), 5).await;
+        for (title, language, day) in [("Lanterns", "en", 9), ("Phố cổ", "vi", 3), ("Old quarter", "en", 2)] {
+            at(&desk, of(title, language), day).await;
+        }
+        let mut translation = of("Lantern", "en");
+        translation["translation_of"] = json!(story.id());
+        let english = at(&desk, translation, 8).await;
+        assert_eq!(related(&desk, &story, "").await, ["Phố cổ"]);
+        assert_eq!(related(&desk, &english, "").await, ["Lanterns", "Old quarter"]);
     }
 
     async fn the_most_alike_come_first_and_the_newest_fill_up(desk) {

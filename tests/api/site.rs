@@ -9,6 +9,11 @@ newsroom_tests! {
         assert_eq!((&site["name"], &site["languages"]), (&json!("Báo Thử"), &json!(["vi", "en"])));
         assert_eq!((&site["time_zone"], &site["consent"]["version"]), (&json!("Asia/Ho_Chi_Minh"), &json!(1)));
         assert!(!site["consent"]["texts"]["vi"].as_str().unwrap_or("").is_empty());
+        assert_eq!(site["shares_open"], json!(false), "there is no mail server");
+    }
+
+    async fn a_front_end_knows_whether_stories_can_be_sent_to_friends(desk, SMTP_URL = "smtp://127.0.0.1:1", MAIL_FROM = "tin@example.vn") {
+        assert_eq!(desk.as_reader().get("/site").await.is(200)["shares_open"], json!(true));
     }
 
     async fn an_admin_changes_the_site_and_readers_get_it_at_once(desk) {

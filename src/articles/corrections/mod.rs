@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::body::{text_to_html, text_to_markdown};
+use crate::site::SiteRow;
 use crate::types::{Id, Time};
 
 /// A correction that readers are told of.
@@ -54,13 +55,8 @@ fn heading(language: &str) -> &'static str {
     }
 }
 
-/// A time as people read it, without a time zone to guess.
-fn moment(time: Time) -> String {
-    time.to_chrono().format("%Y-%m-%d %H:%M UTC").to_string()
-}
-
 /// Corrections at the end of a story in HTML; nothing when there are none.
-pub fn to_html(language: &str, corrections: &[Correction]) -> String {
+pub fn to_html(site: &SiteRow, language: &str, corrections: &[Correction]) -> String {
     if corrections.is_empty() {
         return String::new();
     }
@@ -68,7 +64,7 @@ pub fn to_html(language: &str, corrections: &[Correction]) -> String {
         format!(
             "<li><time datetime=\"{}\">{}</time>: {}</li>",
             correction.at,
-            moment(correction.at),
+            site.moment(correction.at),
             text_to_html(&correction.text)
         )
     };
@@ -77,14 +73,14 @@ pub fn to_html(language: &str, corrections: &[Correction]) -> String {
 }
 
 /// Corrections at the end of a story in Markdown; nothing when there are none.
-pub fn to_markdown(language: &str, corrections: &[Correction]) -> String {
+pub fn to_markdown(site: &SiteRow, language: &str, corrections: &[Correction]) -> String {
     if corrections.is_empty() {
         return String::new();
     }
     let item = |correction: &Correction| {
         format!(
             "- {}: {}\n",
-            moment(correction.at),
+            site.moment(correction.at),
             text_to_markdown(&correction.text, true).replace('\n', "\n  ")
         )
     };
@@ -103,20 +99,21 @@ mod tests {
             text: "<b>27 m</b> & *25 m*".into(),
             at,
         };
-        let html = to_html("vi", std::slice::from_ref(&one));
+        let site = SiteRow::of_time_zone("Asia/Ho_Chi_Minh");
+        let html = to_html(&site, "vi", std::slice::from_ref(&one));
         assert_eq!(
             html,
-            "<h2>Đính chính</h2><ul><li><time datetime=\"2026-11-26T03:04:05.678Z\">2026-11-26 03:04 UTC</time>: \
+            "<h2>Đính chính</h2><ul><li><time datetime=\"2026-11-26T03:04:05.678Z\">2026-11-26 10:04 +07:00</time>: \
              &lt;b&gt;27 m&lt;/b&gt; &amp; *25 m*</li></ul>"
         );
-        let markdown = to_markdown("en", &[one]);
+        let markdown = to_markdown(&site, "en", &[one]);
         assert!(
-            markdown.starts_with("\n## Corrections\n\n- 2026-11-26 03:04 UTC: "),
+            markdown.starts_with("\n## Corrections\n\n- 2026-11-26 10:04 +07:00: "),
             "{markdown}"
         );
         assert!(!markdown.contains(" *25 m*"), "{markdown}");
         assert_eq!(
-            (to_html("vi", &[]), to_markdown("vi", &[])),
+            (to_html(&site, "vi", &[]), to_markdown(&site, "vi", &[])),
             (String::new(), String::new())
         );
     }

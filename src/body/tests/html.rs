@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::bodies::any_body;
 use super::{body, refusals};
-use crate::body::{Body, FigureHtml, html_guard};
+use crate::body::{Body, ShownFigure, html_guard};
 
 const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
@@ -233,7 +233,7 @@ fn depth(source: &str) -> usize {
 fn writes_figures() {
     let figure = body(json!([{"_type": "figure", "caption_id": ID}]));
     let shown = |_: &str| {
-        Some(FigureHtml {
+        Some(ShownFigure {
             src: "/media/a.jpg?b&c".to_owned(),
             width: 800,
             height: 600,
