@@ -12,7 +12,7 @@ use crate::app::{App, State};
 use crate::articles::publication::live_article;
 use crate::db::Tx;
 use crate::error::{Code, Problem, Result};
-use crate::idempotency::{Answer, IdempotencyKey, write_once};
+use crate::idempotency::{Answer, IdempotencyKey, write_once_counted};
 use crate::json;
 use crate::outbox;
 use crate::request::{Body, IdempotencyParam, PathRef, client_address, hash};
@@ -98,12 +98,10 @@ async fn share_article(
     let bytes = body.bytes(BODY_LIMIT).await?;
     let input = checked(json::parse(&bytes)?)?;
     let mail = app.mail.is_some();
-    if mail {
-        // Counted after the checks, so that a typing error does not use up a reader's mails.
-        app.limits.share(address)?;
-    }
     let once = idempotency.of_anyone(&hash(&bytes));
-    let answer = write_once(&app, once, move |tx| {
+    // Counted after the checks, so that a typing error does not use up a reader's mails.
+    let count = || if mail { app.limits.share(address) } else { Ok(()) };
+    let answer = write_once_counted(&app, once, count, move |tx| {
         if mail {
             queue(tx, &article, &input)
         } else {

@@ -1,7 +1,7 @@
 //! Readers send stories to friends: what the friends get, and what senders cannot do.
 
 use crate::support::smtp::{Mail, MailServer, Mood};
-use crate::support::{Ask, Desk, Reply, Value, json, newsroom_tests, run};
+use crate::support::{Ask, Desk, Reply, Value, all, json, newsroom_tests, run};
 
 /// A newsroom whose mail goes to a server in this mood.
 fn with_mail<F: Future<Output = ()>>(moods: &[Mood], test: impl FnOnce(Desk, MailServer) -> F) {
@@ -335,5 +335,34 @@ fn one_address_sends_five_stories_an_hour() {
         share(&desk, &story, wish(&["sixth@example.vn"]))
             .await
             .refuses(429, "rate_limited");
+    });
+}
+
+#[test]
+fn a_story_sent_again_with_its_key_counts_once() {
+    let server = MailServer::open(&[]);
+    let inbox = server.clone();
+    run(&[("SMTP_URL", &server.url)], |desk| async move {
+        let story = story(&desk).await;
+        let once = share(&desk, &story, wish(&["binh@example.vn"])).header("Idempotency-Key", "a");
+        // At once, as from an impatient hand, and one after the other.
+        let replies = all((0..5).map(|_| once.clone())).await;
+        assert!(
+            replies.iter().all(|reply| [202, 409].contains(&reply.status)),
+            "{replies:?}"
+        );
+        for _ in 0..5 {
+            assert_eq!(once.clone().await.is(202).header("idempotency-replayed"), "true");
+        }
+        for n in 0..4 {
+            let another = share(&desk, &story, wish(&[&format!("friend{n}@example.vn")]));
+            another.header("Idempotency-Key", &format!("b{n}")).await.is(202);
+        }
+        let sixth = share(&desk, &story, wish(&["sixth@example.vn"]));
+        sixth.clone().await.refuses(429, "rate_limited");
+        sixth.header("Idempotency-Key", "a").await.refuses(429, "rate_limited");
+        assert_eq!(once.await.is(202).header("idempotency-replayed"), "true");
+        let mails = inbox.mails(5).await;
+        assert_eq!(mails.iter().filter(|mail| mail.to == ["binh@example.vn"]).count(), 1);
     });
 }
