@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::{KIND, Share, opened, store, template::escaped};
+use super::{KIND, Share, mailbox, opened, store, template::escaped};
 use crate::app::{App, State};
 use crate::articles::publication::live_article;
 use crate::db::Tx;
@@ -16,7 +16,7 @@ use crate::idempotency::{Answer, IdempotencyKey, write_once_counted};
 use crate::json;
 use crate::outbox;
 use crate::request::{Body, IdempotencyParam, PathRef, client_address, hash};
-use crate::text::{Check, email_key};
+use crate::text::Check;
 use crate::types::Id;
 
 /// Largest body, in bytes.
@@ -123,10 +123,10 @@ fn unavailable() -> Problem {
 fn queue(tx: &mut Tx<'_>, article: &PathRef, input: &ShareCreate) -> Result<Answer> {
     let story = live_article(tx.conn, article)?;
     let secret = store::made_secret(tx)?;
-    // In the order of the HMACs: two requests take the same rows in the same order, and one address once.
+    // In the order of the HMACs: two requests take the same rows in the same order, and one mailbox once.
     let mut recipients = BTreeMap::new();
     for recipient in &input.recipients {
-        recipients.insert(store::hmac(&secret, "address", &email_key(recipient))?, recipient);
+        recipients.insert(store::address_hmac(&secret, &mailbox::key(recipient))?, recipient);
     }
     for (hmac, recipient) in recipients {
         if !store::count_one(tx, &hmac)? {

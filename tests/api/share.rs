@@ -265,6 +265,94 @@ fn one_address_gets_three_mails_a_day_and_nobody_is_told() {
 }
 
 #[test]
+fn another_spelling_is_no_other_mailbox() {
+    with_mail(&[], |desk, server| async move {
+        let story = story(&desk).await;
+        for spellings in [
+            &["victim+1@gmail.com", "v.i.c.t.i.m@gmail.com", "Victim@GoogleMail.com"][..],
+            &["victim+2@gmail.com"],
+            &["vic.tim+x@googlemail.com"],
+            &["victim@gmail.com"],
+            &["vi.ctim@gmail.com"],
+            &["chi@example.vn"],
+        ] {
+            share(&desk, &story, wish(spellings)).await.is(202);
+        }
+        // Three in all, each to the address as it was written.
+        let mut written: Vec<String> = server.mails(4).await.into_iter().flat_map(|mail| mail.to).collect();
+        written.sort();
+        let wanted = [
+            "Victim@GoogleMail.com",
+            "chi@example.vn",
+            "vic.tim+x@googlemail.com",
+            "victim+2@gmail.com",
+        ];
+        assert_eq!(written, wanted);
+    });
+}
+
+#[test]
+fn who_opts_out_does_so_for_every_spelling() {
+    with_mail(&[], |desk, server| async move {
+        let story = story(&desk).await;
+        share(&desk, &story, wish(&["victim+1@gmail.com"])).await.is(202);
+        let link = opt_out(&server.mails(1).await[0]);
+        desk.as_reader().ask("POST", &link).await.is(200);
+        for spelling in ["victim@gmail.com", "v.ictim+2@googlemail.com"] {
+            share(&desk, &story, wish(&[spelling])).await.is(202);
+        }
+        share(&desk, &story, wish(&["chi@example.vn"])).await.is(202);
+        assert_eq!(server.mails(2).await[1].to, ["chi@example.vn"]);
+        desk.terminate();
+        assert_eq!(server.mails_now().len(), 2);
+    });
+}
+
+#[test]
+fn who_opted_out_before_mailboxes_had_keys_hears_no_more_either() {
+    with_mail(&[], |desk, server| async move {
+        let secret = "11".repeat(32);
+        let mut statements = format!("INSERT INTO meta (name, value) VALUES ('share_secret', '{secret}')");
+        // Kept by the address as it was written, in lower case.
+        for kept in [
+            "an+1@example.vn",
+            "v.ictim@gmail.com",
+            "binh@googlemail.com",
+            "chi@example.vn",
+        ] {
+            let hmac = address_hmac(&secret, kept);
+            statements.push_str(&format!("; INSERT INTO share_optouts (email_hmac) VALUES ('{hmac}')"));
+        }
+        desk.database().execute(&statements);
+        let story = story(&desk).await;
+        for spelling in [
+            "An+1@example.vn",
+            "v.ictim@gmail.com",
+            "v.ictim+2@gmail.com",
+            "b.inh@gmail.com",
+            "chi+tin@example.vn",
+            "CHI@example.vn",
+        ] {
+            share(&desk, &story, wish(&[spelling])).await.is(202);
+        }
+        share(&desk, &story, wish(&["dung@example.vn"])).await.is(202);
+        assert_eq!(server.mails(1).await[0].to, ["dung@example.vn"]);
+        desk.terminate();
+        assert_eq!(server.mails_now().len(), 1);
+    });
+}
+
+/// What is kept of an address.
+fn address_hmac(secret: &str, address: &str) -> String {
+    use hmac::{Hmac, KeyInit, Mac};
+    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(secret.as_bytes()).expect("a key");
+    mac.update(b"address\0");
+    mac.update(address.as_bytes());
+    let bytes = mac.finalize().into_bytes();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
 fn who_opts_out_hears_no_more_for_ever() {
     with_mail(&[], |desk, server| async move {
         let story = story(&desk).await;
