@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::{KIND, Share, mailbox, opened, store, template::escaped};
+use super::{KIND, Share, links, mailbox, opened, store, template::escaped};
 use crate::app::{App, State};
 use crate::articles::publication::live_article;
 use crate::db::Tx;
@@ -164,7 +164,16 @@ fn checked(input: ShareCreate) -> Result<ShareCreate> {
     let note = check.optional_text("/note", input.note.as_deref(), 500);
     // A name is a place for advertising as much as a note.
     for (pointer, text) in [("/note", note.as_deref().unwrap_or("")), ("/sender/name", &name)] {
-        if has_address(text) {
+        // What is longer has been refused, and takes long to look through.
+        let text: String = text.chars().take(500).collect();
+        if links::has_invisible(&text) {
+            check.fail(
+                pointer,
+                "invisible_text",
+                "Characters that nobody sees (text direction, zero width) are not allowed here.",
+            );
+        }
+        if links::has_address(&text) {
             check.fail(pointer, "web_address", "Web addresses are not allowed here.");
         }
     }
@@ -187,22 +196,6 @@ fn mail_address(check: &mut Check, pointer: &str, value: &str) -> String {
         );
     }
     email
-}
-
-/// Whether mail programs would make a link of some of it.
-fn has_address(text: &str) -> bool {
-    let text = text.to_lowercase();
-    text.contains("://")
-        || text.contains("www.")
-        || text
-            .split(|c: char| !(c.is_alphanumeric() || ".-".contains(c)))
-            .any(|word| {
-                let Some((host, end)) = word.trim_matches('.').rsplit_once('.') else {
-                    return false;
-                };
-                let host_good = host.chars().last().is_some_and(char::is_alphanumeric);
-                host_good && end.chars().count() >= 2 && end.chars().all(char::is_alphabetic)
-            })
 }
 
 async fn owner(app: &App, req: &HttpRequest) -> Result<String> {

@@ -1,6 +1,7 @@
 //! Sending a story to friends: a fixed mail, few of them, and a way to end them for ever.
 
 pub mod delivery;
+mod links;
 mod mailbox;
 pub mod store;
 mod template;

@@ -169,6 +169,51 @@ fn nobody_sets_headers_or_advertises() {
     });
 }
 
+newsroom_tests! {
+    async fn titles_and_abbreviations_are_no_web_addresses(desk, RATE_LIMITS = "off") {
+        let story = story(&desk).await;
+        // Right, as far as it goes: this newsroom sends no mail.
+        for name in [
+            "PGS.TS Nguyễn Văn An", "GS.TS. Lê", "ThS.BS Hà", "TS.BS Hà", "BS.CKII Hà", "TP.HCM", "TP.Hà Nội", "Mr.Ha",
+            "Mr.X", "T.An", "Nguyễn.An",
+        ] {
+            let mut titled = wish(&["b@example.vn"]);
+            titled["sender"]["name"] = json!(name);
+            share(&desk, &story, titled).await.refuses(503, "mail_unavailable");
+        }
+        for note in [
+            "Gặp PGS.TS Nguyễn nhé", "Hay quá.Em đọc rồi", "ở TP.HCM", "Node.js", "xem file.pdf", "Thích lắm ❤️ 👩‍💻",
+        ] {
+            let mut noted = wish(&["b@example.vn"]);
+            noted["note"] = json!(note);
+            share(&desk, &story, noted).await.refuses(503, "mail_unavailable");
+        }
+    }
+
+    async fn an_address_in_disguise_is_refused(desk, RATE_LIMITS = "off") {
+        let story = story(&desk).await;
+        for disguise in [
+            "evil.com- buy", "evil.com.1", "evil.com--now", "evil.xn--p1ai", "10.1.2.3/login", "evil。com", "evil．com",
+            "http:evil", "ts.la/x",
+        ] {
+            for pointer in ["/note", "/sender/name"] {
+                let mut bad = wish(&["b@example.vn"]);
+                *bad.pointer_mut(pointer).expect("a property") = json!(disguise);
+                let refused = share(&desk, &story, bad).await.points_at(pointer);
+                assert_eq!(refused["errors"][0]["code"], "web_address", "{disguise}");
+            }
+        }
+        for hidden in ["evil\u{200B}.com", "evil.c\u{200B}om", "An\u{202E}moc.live", "a\u{200D}b"] {
+            for pointer in ["/note", "/sender/name"] {
+                let mut bad = wish(&["b@example.vn"]);
+                *bad.pointer_mut(pointer).expect("a property") = json!(hidden);
+                let refused = share(&desk, &story, bad).await.points_at(pointer);
+                assert_eq!(refused["errors"][0]["code"], "invisible_text", "{hidden:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_mail_server_that_fails_is_asked_again_with_the_same_mail() {
     with_mail(&[Mood::Says("451 later"), Mood::HangsUp], |desk, server| async move {
