@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, get, post};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -15,7 +16,7 @@ use crate::error::{Code, Problem, Result};
 use crate::idempotency::{Answer, IdempotencyKey, write_once_counted};
 use crate::json;
 use crate::outbox;
-use crate::request::{Body, IdempotencyParam, PathRef, client_address, hash};
+use crate::request::{Body, IdempotencyParam, PathRef, accepts_html, client_address, hash};
 use crate::text::Check;
 use crate::types::Id;
 
@@ -198,20 +199,31 @@ fn mail_address(check: &mut Check, pointer: &str, value: &str) -> String {
     email
 }
 
-async fn owner(app: &App, req: &HttpRequest) -> Result<String> {
-    let token = req.match_info().query("token").to_owned();
-    let hmac = app
-        .db
-        .read(move |conn| match store::secret(conn)? {
-            Some(secret) => opened(&secret, &token),
-            None => Ok(None),
-        })
-        .await?;
-    hmac.ok_or_else(|| Problem::not_found("link"))
+/// Whose link it is, and whether they have used it.
+struct Owner {
+    hmac: String,
+    opted_out: bool,
 }
 
-fn page(words: &str, rest: &str) -> HttpResponse {
-    HttpResponse::Ok()
+/// None when the link is not whole, or not ours.
+async fn owner(app: &App, req: &HttpRequest) -> Result<Option<Owner>> {
+    let token = req.match_info().query("token").to_owned();
+    app.db
+        .read(move |conn| {
+            let Some(secret) = store::secret(conn)? else {
+                return Ok(None);
+            };
+            let Some(hmac) = opened(&secret, &token)? else {
+                return Ok(None);
+            };
+            let opted_out = store::opted_out(conn, vec![hmac.clone()])?;
+            Ok(Some(Owner { hmac, opted_out }))
+        })
+        .await
+}
+
+fn page(status: StatusCode, words: &str, rest: &str) -> HttpResponse {
+    HttpResponse::build(status)
         .content_type("text/html; charset=utf-8")
         .insert_header(("Cache-Control", "private, no-store"))
         .insert_header(("Referrer-Policy", "no-referrer"))
@@ -228,22 +240,50 @@ fn page(words: &str, rest: &str) -> HttpResponse {
         ))
 }
 
+fn done() -> HttpResponse {
+    page(
+        StatusCode::OK,
+        "Đã ngừng. / Done.",
+        "<p>Địa chỉ của bạn sẽ không nhận thư như thế nữa. / Your address gets no more mails like that.</p>",
+    )
+}
+
+/// People whose link was cut on its way are told so in words; programs get the problem.
+fn lost(req: &HttpRequest) -> Result<HttpResponse> {
+    if !accepts_html(req) {
+        return Err(Problem::not_found("link"));
+    }
+    Ok(page(
+        StatusCode::NOT_FOUND,
+        "Liên kết này không đúng. / This link is not right.",
+        "<p>Có thể nó đã bị cắt mất một phần: hãy mở cả liên kết ở cuối thư. / \
+         Some of it may be missing: open the whole link at the end of the mail.</p>",
+    ))
+}
+
 /// Ask before ending mails.
 ///
-/// A page with one button. Looking at it changes nothing.
+/// A page with one button; once it was pressed, a page that says so. Looking at it changes nothing.
 #[utoipa::path(
     tag = "shares",
     params(("token" = String, Path, description = "The token of the link in the mail.")),
-    responses((status = 200, description = "The page.", content_type = "text/html", body = String))
+    responses(
+        (status = 200, description = "The page.", content_type = "text/html", body = String),
+        (status = 404, description = "The link is not right: a page for whoever accepts `text/html`.", content_type = "text/html", body = String),
+    )
 )]
 #[get("/shares/opt-out/{token}")]
 async fn show_opt_out(app: State, req: HttpRequest) -> Result<HttpResponse> {
     app.limits.reads(&req)?;
-    owner(&app, &req).await?;
-    Ok(page(
-        "Ngừng nhận bài viết do bạn đọc gửi? / Stop getting stories that readers send?",
-        "<form method=\"post\"><button>Ngừng nhận / Stop</button></form>",
-    ))
+    match owner(&app, &req).await? {
+        None => lost(&req),
+        Some(owner) if owner.opted_out => Ok(done()),
+        Some(_) => Ok(page(
+            StatusCode::OK,
+            "Ngừng nhận bài viết do bạn đọc gửi? / Stop getting stories that readers send?",
+            "<form method=\"post\"><button>Ngừng nhận / Stop</button></form>",
+        )),
+    }
 }
 
 /// End mails to an address.
@@ -252,12 +292,19 @@ async fn show_opt_out(app: State, req: HttpRequest) -> Result<HttpResponse> {
 #[utoipa::path(
     tag = "shares",
     params(("token" = String, Path, description = "The token of the link in the mail.")),
-    responses((status = 200, description = "It is done.", content_type = "text/html", body = String))
+    responses(
+        (status = 200, description = "It is done.", content_type = "text/html", body = String),
+        (status = 404, description = "The link is not right: a page for whoever accepts `text/html`.", content_type = "text/html", body = String),
+    )
 )]
 #[post("/shares/opt-out/{token}")]
 async fn opt_out(app: State, req: HttpRequest) -> Result<HttpResponse> {
     app.limits.reads(&req)?;
-    let hmac = owner(&app, &req).await?;
-    app.db.write(move |tx| store::opt_out(tx, &hmac)).await?;
-    Ok(page("Đã ngừng. / Done.", ""))
+    let Some(owner) = owner(&app, &req).await? else {
+        return lost(&req);
+    };
+    if !owner.opted_out {
+        app.db.write(move |tx| store::opt_out(tx, &owner.hmac)).await?;
+    }
+    Ok(done())
 }

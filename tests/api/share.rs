@@ -398,6 +398,54 @@ fn address_hmac(secret: &str, address: &str) -> String {
 }
 
 #[test]
+fn a_person_with_a_broken_link_is_told_so_in_words() {
+    with_mail(&[], |desk, server| async move {
+        let browser = "text/html,application/xhtml+xml,*/*;q=0.8";
+        let open = |link: &str| desk.as_reader().get(link).header("Accept", browser);
+        open("/shares/opt-out/unknown").await.is(404);
+        let story = story(&desk).await;
+        share(&desk, &story, wish(&["binh@example.vn"])).await.is(202);
+        let link = opt_out(&server.mails(1).await[0]);
+        let cut = &link[..link.len() - 4];
+        for (method, accepts) in [("GET", browser), ("POST", browser), ("GET", "text/html")] {
+            let page = desk
+                .as_reader()
+                .ask(method, cut)
+                .header("Accept", accepts)
+                .await
+                .is(404);
+            assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+            assert_eq!(page.header("cache-control"), "private, no-store");
+            let words = page.body();
+            assert!(
+                words.contains("không đúng") && words.contains("not right") && !words.contains("<form"),
+                "{words}"
+            );
+        }
+        for accepts in ["*/*", "application/json", "text/html;q=0, */*"] {
+            let program = desk.as_reader().get(cut).header("Accept", accepts);
+            program.await.refuses(404, "not_found");
+        }
+        assert!(open(&link).await.is(200).body().contains("<form method=\"post\">"));
+        for _ in 0..2 {
+            let page = desk
+                .as_reader()
+                .ask("POST", &link)
+                .header("Accept", browser)
+                .await
+                .is(200);
+            assert!(page.body().contains("Đã ngừng. / Done."));
+            let again = open(&link).await.is(200);
+            assert!(
+                again.body().contains("Đã ngừng. / Done.") && !again.body().contains("<form"),
+                "{}",
+                again.body()
+            );
+        }
+    });
+}
+
+#[test]
 fn who_opts_out_hears_no_more_for_ever() {
     with_mail(&[], |desk, server| async move {
         let story = story(&desk).await;
