@@ -18,6 +18,7 @@ use crate::db::{self, Conn, Tx};
 use crate::error::{Code, Problem, Result};
 use crate::request::hash;
 use crate::schema::idempotency;
+use crate::types::Time;
 
 /// The answer of a management request, complete before its transaction commits so that it can be replayed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -158,6 +159,21 @@ pub struct Once {
     request_hash: String,
 }
 
+impl Once {
+    /// The key, and the name of the work while it runs; refused when the header was malformed.
+    fn named(&self) -> Result<(String, String)> {
+        let key = self.key.clone().ok_or_else(|| {
+            Problem::parameter(
+                Code::InvalidHeader,
+                "Idempotency-Key",
+                "Idempotency-Key must be one value of 1-255 printable ASCII characters.",
+            )
+        })?;
+        let name = format!("{} {key}", self.scope);
+        Ok((key, name))
+    }
+}
+
 impl IdempotencyKey {
     /// For a signed-in caller: the key belongs to them, the method and the path.
     pub fn of(self, caller: &str, body_hash: &str) -> Option<Once> {
@@ -235,28 +251,55 @@ fn in_progress() -> Problem {
 }
 
 /// Runs a write transaction; with a key, once: its answer is kept in the same transaction and replayed for 24 hours.
-pub async fn write_once<F>(app: &App, once: Option<Once>, mut work: F) -> Result<Answer>
+pub async fn write_once<F>(app: &App, once: Option<Once>, work: F) -> Result<Answer>
 where
     F: FnMut(&mut Tx<'_>) -> Result<Answer> + Send + 'static,
 {
     let Some(once) = once else {
         return app.db.write(work).await;
     };
-    let Some(key) = once.key.clone() else {
-        return Err(Problem::parameter(
-            Code::InvalidHeader,
-            "Idempotency-Key",
-            "Idempotency-Key must be one value of 1-255 printable ASCII characters.",
-        ));
-    };
-    let name = format!("{} {key}", once.scope);
+    let (key, name) = once.named()?;
     let _running = app.in_flight.enter(&name)?;
+    write_named(app, once, key, name, work).await
+}
+
+/// The same for work that a limit counts: what was done before is found by a look, so that its repetition neither uses up the
+/// limit nor is refused by it. The caller has counted the look with the limit of reads.
+pub async fn write_once_counted<F>(
+    app: &App,
+    once: Option<Once>,
+    count: impl FnOnce() -> Result<()>,
+    work: F,
+) -> Result<Answer>
+where
+    F: FnMut(&mut Tx<'_>) -> Result<Answer> + Send + 'static,
+{
+    let Some(once) = once else {
+        count()?;
+        return app.db.write(work).await;
+    };
+    let (key, name) = once.named()?;
+    // Before the look: of several at once with one key only the one that does the work is counted.
+    let _running = app.in_flight.enter(&name)?;
+    let (wanted, its_key) = (once.clone(), key.clone());
+    let look = move |conn: &mut Conn| replay(conn, Time::now(), &wanted, &its_key);
+    if let Some(answer) = app.db.look(look).await? {
+        return Ok(answer);
+    }
+    count()?;
+    write_named(app, once, key, name, work).await
+}
+
+async fn write_named<F>(app: &App, once: Once, key: String, name: String, mut work: F) -> Result<Answer>
+where
+    F: FnMut(&mut Tx<'_>) -> Result<Answer> + Send + 'static,
+{
     app.db
         .write(move |tx| {
             if !db::try_lock(tx.conn, &name)? {
                 return Err(in_progress());
             }
-            if let Some(answer) = replay(tx, &once, &key)? {
+            if let Some(answer) = replay(tx.conn, tx.now, &once, &key)? {
                 return Ok(answer);
             }
             let answer = work(tx)?;
@@ -315,17 +358,17 @@ where
     }
 }
 
-fn replay(tx: &mut Tx<'_>, once: &Once, key: &str) -> Result<Option<Answer>> {
+fn replay(conn: &mut Conn, now: Time, once: &Once, key: &str) -> Result<Option<Answer>> {
     let row: Option<(String, i64, String, String)> = idempotency::table
         .find((&once.scope, key))
-        .filter(idempotency::created_ms.gt(tx.now.plus_seconds(-24 * 3600)))
+        .filter(idempotency::created_ms.gt(now.plus_seconds(-24 * 3600)))
         .select((
             idempotency::request_hash,
             idempotency::status,
             idempotency::headers,
             idempotency::body,
         ))
-        .first(tx.conn)
+        .first(conn)
         .optional()?;
     let Some((request_hash, status, headers, body)) = row else {
         return Ok(None);

@@ -420,8 +420,9 @@ fn complete(operation: &mut Value, path: &str, method: &str, management: bool) {
     for (status, response) in responses.iter_mut() {
         let status: u16 = status.parse().unwrap_or(0);
         if status >= 400 {
-            response["content"] =
-                json!({ "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } });
+            // Beside what it says to people.
+            response["content"]["application/problem+json"] =
+                json!({ "schema": { "$ref": "#/components/schemas/Problem" } });
         }
         let headers = headers_of(status, response, management, path);
         if !headers.is_empty() {

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use actix_web::dev::Payload;
-use actix_web::http::header;
+use actix_web::http::header::{self, Header};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
@@ -53,6 +53,14 @@ pub struct Forwarded(pub Option<IpAddr>);
 /// A read that has been counted against the reader's limit.
 #[derive(Debug, Clone, Copy)]
 pub struct Counted;
+
+/// Whether a person's browser asks: it names HTML among what it takes. Programs that take anything do not.
+pub fn accepts_html(req: &HttpRequest) -> bool {
+    header::Accept::parse(req).is_ok_and(|accept| {
+        let mut taken = accept.iter();
+        taken.any(|one| one.quality > header::Quality::ZERO && one.item.essence_str() == "text/html")
+    })
+}
 
 /// Whether the request comes from such a front end.
 pub fn is_forwarded(req: &HttpRequest) -> bool {

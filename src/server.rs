@@ -475,8 +475,12 @@ fn problem_of(response: &ServiceResponse<BoxBody>) -> Option<Problem> {
         }
         return Some(plain(status).because(error));
     }
+    // A page for people tells them itself; the framework refuses in plain text.
     let media_type = response.headers().get(header::CONTENT_TYPE);
-    let ours = media_type.is_some_and(|value| value.as_bytes().starts_with(b"application/problem+json"));
+    let ours = media_type.is_some_and(|value| {
+        let told = |media_type: &[u8]| value.as_bytes().starts_with(media_type);
+        told(b"application/problem+json") || told(b"text/html")
+    });
     (!ours).then(|| plain(status))
 }
 

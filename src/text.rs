@@ -223,10 +223,17 @@ fn is_refused(c: char, lines: bool) -> bool {
 
 /// Spaces, and characters that only steer others: text of these alone looks empty.
 fn is_invisible(c: char) -> bool {
-    let steering = ['\u{AD}', '\u{34F}', '\u{61C}', '\u{180E}', '\u{FEFF}'];
-    c.is_whitespace()
-        || matches!(c, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}')
-        || steering.contains(&c)
+    c.is_whitespace() || is_ignorable(c)
+}
+
+/// Characters that show nothing of themselves: direction, joiners, variants, fillers (Unicode's Default_Ignorable_Code_Point
+/// and the anchors of annotations).
+pub fn is_ignorable(c: char) -> bool {
+    matches!(c,
+        '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}'..='\u{1160}' | '\u{17B4}'..='\u{17B5}' | '\u{180B}'..='\u{180F}'
+        | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{3164}'
+        | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}' | '\u{1BCA0}'..='\u{1BCA3}'
+        | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}')
 }
 
 /// Whether text is a language tag in our form.

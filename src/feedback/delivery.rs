@@ -13,7 +13,7 @@ use crate::cache::{Outcome, Target, serve};
 use crate::changes;
 use crate::conditional::Made;
 use crate::error::{Problem, Result};
-use crate::idempotency::{Answer, IdempotencyKey, write_once};
+use crate::idempotency::{Answer, IdempotencyKey, write_once_counted};
 use crate::json;
 use crate::page::{Key, PageQuery};
 use crate::page_type;
@@ -217,8 +217,8 @@ async fn send_feedback(
     let bytes = body.bytes(BODY_LIMIT).await?;
     let new = checked(json::parse(&bytes)?, &accepted, app.config.feedback_retention_days)?;
     // Counted after the checks, so that a typing error does not use up a reader's messages.
-    app.limits.feedback(address)?;
-    write_once(&app, idempotency.of_anyone(&hash(&bytes)), move |tx| {
+    let count = || app.limits.feedback(address);
+    write_once_counted(&app, idempotency.of_anyone(&hash(&bytes)), count, move |tx| {
         store::insert(tx, &article, &new)?;
         let receipt = FeedbackReceipt {
             reference: new.reference.clone(),

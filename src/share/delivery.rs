@@ -2,21 +2,22 @@
 
 use std::collections::BTreeMap;
 
+use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, get, post};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::{KIND, Share, opened, store, template::escaped};
+use super::{KIND, Share, links, mailbox, opened, store, template::escaped};
 use crate::app::{App, State};
 use crate::articles::publication::live_article;
 use crate::db::Tx;
 use crate::error::{Code, Problem, Result};
-use crate::idempotency::{Answer, IdempotencyKey, write_once};
+use crate::idempotency::{Answer, IdempotencyKey, write_once_counted};
 use crate::json;
 use crate::outbox;
-use crate::request::{Body, IdempotencyParam, PathRef, client_address, hash};
-use crate::text::{Check, email_key};
+use crate::request::{Body, IdempotencyParam, PathRef, accepts_html, client_address, hash};
+use crate::text::Check;
 use crate::types::Id;
 
 /// Largest body, in bytes.
@@ -98,12 +99,10 @@ async fn share_article(
     let bytes = body.bytes(BODY_LIMIT).await?;
     let input = checked(json::parse(&bytes)?)?;
     let mail = app.mail.is_some();
-    if mail {
-        // Counted after the checks, so that a typing error does not use up a reader's mails.
-        app.limits.share(address)?;
-    }
     let once = idempotency.of_anyone(&hash(&bytes));
-    let answer = write_once(&app, once, move |tx| {
+    // Counted after the checks, so that a typing error does not use up a reader's mails.
+    let count = || if mail { app.limits.share(address) } else { Ok(()) };
+    let answer = write_once_counted(&app, once, count, move |tx| {
         if mail {
             queue(tx, &article, &input)
         } else {
@@ -125,10 +124,10 @@ fn unavailable() -> Problem {
 fn queue(tx: &mut Tx<'_>, article: &PathRef, input: &ShareCreate) -> Result<Answer> {
     let story = live_article(tx.conn, article)?;
     let secret = store::made_secret(tx)?;
-    // In the order of the HMACs: two requests take the same rows in the same order, and one address once.
+    // In the order of the HMACs: two requests take the same rows in the same order, and one mailbox once.
     let mut recipients = BTreeMap::new();
     for recipient in &input.recipients {
-        recipients.insert(store::hmac(&secret, "address", &email_key(recipient))?, recipient);
+        recipients.insert(store::address_hmac(&secret, &mailbox::key(recipient))?, recipient);
     }
     for (hmac, recipient) in recipients {
         if !store::count_one(tx, &hmac)? {
@@ -166,7 +165,16 @@ fn checked(input: ShareCreate) -> Result<ShareCreate> {
     let note = check.optional_text("/note", input.note.as_deref(), 500);
     // A name is a place for advertising as much as a note.
     for (pointer, text) in [("/note", note.as_deref().unwrap_or("")), ("/sender/name", &name)] {
-        if has_address(text) {
+        // What is longer has been refused, and takes long to look through.
+        let text: String = text.chars().take(500).collect();
+        if links::has_invisible(&text) {
+            check.fail(
+                pointer,
+                "invisible_text",
+                "Characters that nobody sees (text direction, zero width) are not allowed here.",
+            );
+        }
+        if links::has_address(&text) {
             check.fail(pointer, "web_address", "Web addresses are not allowed here.");
         }
     }
@@ -191,36 +199,31 @@ fn mail_address(check: &mut Check, pointer: &str, value: &str) -> String {
     email
 }
 
-/// Whether mail programs would make a link of some of it.
-fn has_address(text: &str) -> bool {
-    let text = text.to_lowercase();
-    text.contains("://")
-        || text.contains("www.")
-        || text
-            .split(|c: char| !(c.is_alphanumeric() || ".-".contains(c)))
-            .any(|word| {
-                let Some((host, end)) = word.trim_matches('.').rsplit_once('.') else {
-                    return false;
-                };
-                let host_good = host.chars().last().is_some_and(char::is_alphanumeric);
-                host_good && end.chars().count() >= 2 && end.chars().all(char::is_alphabetic)
-            })
+/// Whose link it is, and whether they have used it.
+struct Owner {
+    hmac: String,
+    opted_out: bool,
 }
 
-async fn owner(app: &App, req: &HttpRequest) -> Result<String> {
+/// None when the link is not whole, or not ours.
+async fn owner(app: &App, req: &HttpRequest) -> Result<Option<Owner>> {
     let token = req.match_info().query("token").to_owned();
-    let hmac = app
-        .db
-        .read(move |conn| match store::secret(conn)? {
-            Some(secret) => opened(&secret, &token),
-            None => Ok(None),
+    app.db
+        .read(move |conn| {
+            let Some(secret) = store::secret(conn)? else {
+                return Ok(None);
+            };
+            let Some(hmac) = opened(&secret, &token)? else {
+                return Ok(None);
+            };
+            let opted_out = store::opted_out(conn, vec![hmac.clone()])?;
+            Ok(Some(Owner { hmac, opted_out }))
         })
-        .await?;
-    hmac.ok_or_else(|| Problem::not_found("link"))
+        .await
 }
 
-fn page(words: &str, rest: &str) -> HttpResponse {
-    HttpResponse::Ok()
+fn page(status: StatusCode, words: &str, rest: &str) -> HttpResponse {
+    HttpResponse::build(status)
         .content_type("text/html; charset=utf-8")
         .insert_header(("Cache-Control", "private, no-store"))
         .insert_header(("Referrer-Policy", "no-referrer"))
@@ -237,22 +240,50 @@ fn page(words: &str, rest: &str) -> HttpResponse {
         ))
 }
 
+fn done() -> HttpResponse {
+    page(
+        StatusCode::OK,
+        "Đã ngừng. / Done.",
+        "<p>Địa chỉ của bạn sẽ không nhận thư như thế nữa. / Your address gets no more mails like that.</p>",
+    )
+}
+
+/// People whose link was cut on its way are told so in words; programs get the problem.
+fn lost(req: &HttpRequest) -> Result<HttpResponse> {
+    if !accepts_html(req) {
+        return Err(Problem::not_found("link"));
+    }
+    Ok(page(
+        StatusCode::NOT_FOUND,
+        "Liên kết này không đúng. / This link is not right.",
+        "<p>Có thể nó đã bị cắt mất một phần: hãy mở cả liên kết ở cuối thư. / \
+         Some of it may be missing: open the whole link at the end of the mail.</p>",
+    ))
+}
+
 /// Ask before ending mails.
 ///
-/// A page with one button. Looking at it changes nothing.
+/// A page with one button; once it was pressed, a page that says so. Looking at it changes nothing.
 #[utoipa::path(
     tag = "shares",
     params(("token" = String, Path, description = "The token of the link in the mail.")),
-    responses((status = 200, description = "The page.", content_type = "text/html", body = String))
+    responses(
+        (status = 200, description = "The page.", content_type = "text/html", body = String),
+        (status = 404, description = "The link is not right: a page for whoever accepts `text/html`.", content_type = "text/html", body = String),
+    )
 )]
 #[get("/shares/opt-out/{token}")]
 async fn show_opt_out(app: State, req: HttpRequest) -> Result<HttpResponse> {
     app.limits.reads(&req)?;
-    owner(&app, &req).await?;
-    Ok(page(
-        "Ngừng nhận bài viết do bạn đọc gửi? / Stop getting stories that readers send?",
-        "<form method=\"post\"><button>Ngừng nhận / Stop</button></form>",
-    ))
+    match owner(&app, &req).await? {
+        None => lost(&req),
+        Some(owner) if owner.opted_out => Ok(done()),
+        Some(_) => Ok(page(
+            StatusCode::OK,
+            "Ngừng nhận bài viết do bạn đọc gửi? / Stop getting stories that readers send?",
+            "<form method=\"post\"><button>Ngừng nhận / Stop</button></form>",
+        )),
+    }
 }
 
 /// End mails to an address.
@@ -261,12 +292,19 @@ async fn show_opt_out(app: State, req: HttpRequest) -> Result<HttpResponse> {
 #[utoipa::path(
     tag = "shares",
     params(("token" = String, Path, description = "The token of the link in the mail.")),
-    responses((status = 200, description = "It is done.", content_type = "text/html", body = String))
+    responses(
+        (status = 200, description = "It is done.", content_type = "text/html", body = String),
+        (status = 404, description = "The link is not right: a page for whoever accepts `text/html`.", content_type = "text/html", body = String),
+    )
 )]
 #[post("/shares/opt-out/{token}")]
 async fn opt_out(app: State, req: HttpRequest) -> Result<HttpResponse> {
     app.limits.reads(&req)?;
-    let hmac = owner(&app, &req).await?;
-    app.db.write(move |tx| store::opt_out(tx, &hmac)).await?;
-    Ok(page("Đã ngừng. / Done.", ""))
+    let Some(owner) = owner(&app, &req).await? else {
+        return lost(&req);
+    };
+    if !owner.opted_out {
+        app.db.write(move |tx| store::opt_out(tx, &owner.hmac)).await?;
+    }
+    Ok(done())
 }

@@ -1,6 +1,8 @@
 //! Sending a story to friends: a fixed mail, few of them, and a way to end them for ever.
 
 pub mod delivery;
+mod links;
+mod mailbox;
 pub mod store;
 mod template;
 
@@ -18,7 +20,6 @@ use crate::error::{Code, Problem, Result};
 use crate::mail::{Mailer, Sent};
 use crate::outbox::Row;
 use crate::request::PathRef;
-use crate::text::email_key;
 use crate::types::Id;
 use template::Words;
 
@@ -74,8 +75,12 @@ fn story(conn: &mut Conn, app: &App, share: &Share) -> Result<Option<Story>> {
         Err(problem) => return Err(problem),
     };
     let secret = store::secret(conn)?.ok_or_else(|| Problem::internal("the secret of addresses is lost"))?;
-    let hmac = store::hmac(&secret, "address", &email_key(&share.recipient))?;
-    if store::opted_out(conn, &hmac)? {
+    let hmac = store::address_hmac(&secret, &mailbox::key(&share.recipient))?;
+    let mut known_by = vec![hmac.clone()];
+    for key in mailbox::earlier_keys(&share.recipient) {
+        known_by.push(store::address_hmac(&secret, &key)?);
+    }
+    if store::opted_out(conn, known_by)? {
         return Ok(None);
     }
     let site = crate::site::current(conn)?;

@@ -35,6 +35,11 @@ pub fn made_secret(tx: &mut Tx<'_>) -> Result<String> {
     secret(tx.conn)?.ok_or_else(|| Problem::internal("the secret was not kept"))
 }
 
+/// HMAC of an address's key: all that is kept of it.
+pub fn address_hmac(secret: &str, key: &str) -> Result<String> {
+    hmac(secret, "address", key)
+}
+
 /// HMAC of a text for a purpose, in hex.
 pub fn hmac(secret: &str, purpose: &str, text: &str) -> Result<String> {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).map_err(Problem::internal)?;
@@ -56,9 +61,11 @@ pub fn count_one(tx: &mut Tx<'_>, email_hmac: &str) -> Result<bool> {
     insert_once(tx.conn, statement, &values)
 }
 
-/// Whether an address wants no mail.
-pub fn opted_out(conn: &mut Conn, email_hmac: &str) -> Result<bool> {
-    let found = share_optouts::table.find(email_hmac).select(share_optouts::email_hmac);
+/// Whether an address that is known by these wants no mail.
+pub fn opted_out(conn: &mut Conn, email_hmacs: Vec<String>) -> Result<bool> {
+    let found = share_optouts::table
+        .filter(share_optouts::email_hmac.eq_any(email_hmacs))
+        .select(share_optouts::email_hmac);
     Ok(found.first::<String>(conn).optional()?.is_some())
 }
 

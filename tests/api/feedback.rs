@@ -113,6 +113,26 @@ newsroom_tests! {
         assert_ne!(other["reference"], first["reference"], "strangers may choose the same key");
     }
 
+    async fn a_message_sent_again_with_its_key_counts_once(desk) {
+        let story = story(&desk).await;
+        let path = format!("/articles/{}/feedback", story.id());
+        let send = |text: &str, key: &str| desk.as_reader().post(&path, message(text)).header("Idempotency-Key", key);
+        let first = send("Một", "1").await.is(201);
+        for _ in 0..5 {
+            assert_eq!(send("Một", "1").await.is(201)["reference"], first["reference"]);
+        }
+        for n in 2..=5 {
+            send(&format!("Số {n}"), "1").await.is(201);
+        }
+        for key in ["1", "6"] {
+            send("Số 6", key).await.refuses(429, "rate_limited");
+        }
+        let again = send("Một", "1").await.is(201);
+        assert_eq!((&again["reference"], again.header("idempotency-replayed").as_str()), (&first["reference"], "true"));
+        send("Một", "").await.refuses(400, "invalid_header");
+        assert_eq!(desk.as_editor().get("/feedback?include_total=true").await["page"]["total"], 5);
+    }
+
     async fn a_persons_data_is_exported_and_erased_by_address(desk) {
         let story = story(&desk).await;
         desk.message(&story, "Một").await;

@@ -1,7 +1,7 @@
 //! Readers send stories to friends: what the friends get, and what senders cannot do.
 
 use crate::support::smtp::{Mail, MailServer, Mood};
-use crate::support::{Ask, Desk, Reply, Value, json, newsroom_tests, run};
+use crate::support::{Ask, Desk, Reply, Value, all, json, newsroom_tests, run};
 
 /// A newsroom whose mail goes to a server in this mood.
 fn with_mail<F: Future<Output = ()>>(moods: &[Mood], test: impl FnOnce(Desk, MailServer) -> F) {
@@ -169,6 +169,51 @@ fn nobody_sets_headers_or_advertises() {
     });
 }
 
+newsroom_tests! {
+    async fn titles_and_abbreviations_are_no_web_addresses(desk, RATE_LIMITS = "off") {
+        let story = story(&desk).await;
+        // Right, as far as it goes: this newsroom sends no mail.
+        for name in [
+            "PGS.TS Nguyễn Văn An", "GS.TS. Lê", "ThS.BS Hà", "TS.BS Hà", "BS.CKII Hà", "TP.HCM", "TP.Hà Nội", "Mr.Ha",
+            "Mr.X", "T.An", "Nguyễn.An",
+        ] {
+            let mut titled = wish(&["b@example.vn"]);
+            titled["sender"]["name"] = json!(name);
+            share(&desk, &story, titled).await.refuses(503, "mail_unavailable");
+        }
+        for note in [
+            "Gặp PGS.TS Nguyễn nhé", "Hay quá.Em đọc rồi", "ở TP.HCM", "Node.js", "xem file.pdf", "Thích lắm ❤️ 👩‍💻",
+        ] {
+            let mut noted = wish(&["b@example.vn"]);
+            noted["note"] = json!(note);
+            share(&desk, &story, noted).await.refuses(503, "mail_unavailable");
+        }
+    }
+
+    async fn an_address_in_disguise_is_refused(desk, RATE_LIMITS = "off") {
+        let story = story(&desk).await;
+        for disguise in [
+            "evil.com- buy", "evil.com.1", "evil.com--now", "evil.xn--p1ai", "10.1.2.3/login", "evil。com", "evil．com",
+            "http:evil", "ts.la/x",
+        ] {
+            for pointer in ["/note", "/sender/name"] {
+                let mut bad = wish(&["b@example.vn"]);
+                *bad.pointer_mut(pointer).expect("a property") = json!(disguise);
+                let refused = share(&desk, &story, bad).await.points_at(pointer);
+                assert_eq!(refused["errors"][0]["code"], "web_address", "{disguise}");
+            }
+        }
+        for hidden in ["evil\u{200B}.com", "evil.c\u{200B}om", "An\u{202E}moc.live", "a\u{200D}b"] {
+            for pointer in ["/note", "/sender/name"] {
+                let mut bad = wish(&["b@example.vn"]);
+                *bad.pointer_mut(pointer).expect("a property") = json!(hidden);
+                let refused = share(&desk, &story, bad).await.points_at(pointer);
+                assert_eq!(refused["errors"][0]["code"], "invisible_text", "{hidden:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_mail_server_that_fails_is_asked_again_with_the_same_mail() {
     with_mail(&[Mood::Says("451 later"), Mood::HangsUp], |desk, server| async move {
@@ -265,6 +310,142 @@ fn one_address_gets_three_mails_a_day_and_nobody_is_told() {
 }
 
 #[test]
+fn another_spelling_is_no_other_mailbox() {
+    with_mail(&[], |desk, server| async move {
+        let story = story(&desk).await;
+        for spellings in [
+            &["victim+1@gmail.com", "v.i.c.t.i.m@gmail.com", "Victim@GoogleMail.com"][..],
+            &["victim+2@gmail.com"],
+            &["vic.tim+x@googlemail.com"],
+            &["victim@gmail.com"],
+            &["vi.ctim@gmail.com"],
+            &["chi@example.vn"],
+        ] {
+            share(&desk, &story, wish(spellings)).await.is(202);
+        }
+        // Three in all, each to the address as it was written.
+        let mut written: Vec<String> = server.mails(4).await.into_iter().flat_map(|mail| mail.to).collect();
+        written.sort();
+        let wanted = [
+            "Victim@GoogleMail.com",
+            "chi@example.vn",
+            "vic.tim+x@googlemail.com",
+            "victim+2@gmail.com",
+        ];
+        assert_eq!(written, wanted);
+    });
+}
+
+#[test]
+fn who_opts_out_does_so_for_every_spelling() {
+    with_mail(&[], |desk, server| async move {
+        let story = story(&desk).await;
+        share(&desk, &story, wish(&["victim+1@gmail.com"])).await.is(202);
+        let link = opt_out(&server.mails(1).await[0]);
+        desk.as_reader().ask("POST", &link).await.is(200);
+        for spelling in ["victim@gmail.com", "v.ictim+2@googlemail.com"] {
+            share(&desk, &story, wish(&[spelling])).await.is(202);
+        }
+        share(&desk, &story, wish(&["chi@example.vn"])).await.is(202);
+        assert_eq!(server.mails(2).await[1].to, ["chi@example.vn"]);
+        desk.terminate();
+        assert_eq!(server.mails_now().len(), 2);
+    });
+}
+
+#[test]
+fn who_opted_out_before_mailboxes_had_keys_hears_no_more_either() {
+    with_mail(&[], |desk, server| async move {
+        let secret = "11".repeat(32);
+        let mut statements = format!("INSERT INTO meta (name, value) VALUES ('share_secret', '{secret}')");
+        // Kept by the address as it was written, in lower case.
+        for kept in [
+            "an+1@example.vn",
+            "v.ictim@gmail.com",
+            "binh@googlemail.com",
+            "chi@example.vn",
+        ] {
+            let hmac = address_hmac(&secret, kept);
+            statements.push_str(&format!("; INSERT INTO share_optouts (email_hmac) VALUES ('{hmac}')"));
+        }
+        desk.database().execute(&statements);
+        let story = story(&desk).await;
+        for spelling in [
+            "An+1@example.vn",
+            "v.ictim@gmail.com",
+            "v.ictim+2@gmail.com",
+            "b.inh@gmail.com",
+            "chi+tin@example.vn",
+            "CHI@example.vn",
+        ] {
+            share(&desk, &story, wish(&[spelling])).await.is(202);
+        }
+        share(&desk, &story, wish(&["dung@example.vn"])).await.is(202);
+        assert_eq!(server.mails(1).await[0].to, ["dung@example.vn"]);
+        desk.terminate();
+        assert_eq!(server.mails_now().len(), 1);
+    });
+}
+
+/// What is kept of an address.
+fn address_hmac(secret: &str, address: &str) -> String {
+    use hmac::{Hmac, KeyInit, Mac};
+    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(secret.as_bytes()).expect("a key");
+    mac.update(b"address\0");
+    mac.update(address.as_bytes());
+    let bytes = mac.finalize().into_bytes();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn a_person_with_a_broken_link_is_told_so_in_words() {
+    with_mail(&[], |desk, server| async move {
+        let browser = "text/html,application/xhtml+xml,*/*;q=0.8";
+        let open = |link: &str| desk.as_reader().get(link).header("Accept", browser);
+        open("/shares/opt-out/unknown").await.is(404);
+        let story = story(&desk).await;
+        share(&desk, &story, wish(&["binh@example.vn"])).await.is(202);
+        let link = opt_out(&server.mails(1).await[0]);
+        let cut = &link[..link.len() - 4];
+        for (method, accepts) in [("GET", browser), ("POST", browser), ("GET", "text/html")] {
+            let page = desk
+                .as_reader()
+                .ask(method, cut)
+                .header("Accept", accepts)
+                .await
+                .is(404);
+            assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+            assert_eq!(page.header("cache-control"), "private, no-store");
+            let words = page.body();
+            assert!(
+                words.contains("không đúng") && words.contains("not right") && !words.contains("<form"),
+                "{words}"
+            );
+        }
+        for accepts in ["*/*", "application/json", "text/html;q=0, */*"] {
+            let program = desk.as_reader().get(cut).header("Accept", accepts);
+            program.await.refuses(404, "not_found");
+        }
+        assert!(open(&link).await.is(200).body().contains("<form method=\"post\">"));
+        for _ in 0..2 {
+            let page = desk
+                .as_reader()
+                .ask("POST", &link)
+                .header("Accept", browser)
+                .await
+                .is(200);
+            assert!(page.body().contains("Đã ngừng. / Done."));
+            let again = open(&link).await.is(200);
+            assert!(
+                again.body().contains("Đã ngừng. / Done.") && !again.body().contains("<form"),
+                "{}",
+                again.body()
+            );
+        }
+    });
+}
+
+#[test]
 fn who_opts_out_hears_no_more_for_ever() {
     with_mail(&[], |desk, server| async move {
         let story = story(&desk).await;
@@ -335,5 +516,34 @@ fn one_address_sends_five_stories_an_hour() {
         share(&desk, &story, wish(&["sixth@example.vn"]))
             .await
             .refuses(429, "rate_limited");
+    });
+}
+
+#[test]
+fn a_story_sent_again_with_its_key_counts_once() {
+    let server = MailServer::open(&[]);
+    let inbox = server.clone();
+    run(&[("SMTP_URL", &server.url)], |desk| async move {
+        let story = story(&desk).await;
+        let once = share(&desk, &story, wish(&["binh@example.vn"])).header("Idempotency-Key", "a");
+        // At once, as from an impatient hand, and one after the other.
+        let replies = all((0..5).map(|_| once.clone())).await;
+        assert!(
+            replies.iter().all(|reply| [202, 409].contains(&reply.status)),
+            "{replies:?}"
+        );
+        for _ in 0..5 {
+            assert_eq!(once.clone().await.is(202).header("idempotency-replayed"), "true");
+        }
+        for n in 0..4 {
+            let another = share(&desk, &story, wish(&[&format!("friend{n}@example.vn")]));
+            another.header("Idempotency-Key", &format!("b{n}")).await.is(202);
+        }
+        let sixth = share(&desk, &story, wish(&["sixth@example.vn"]));
+        sixth.clone().await.refuses(429, "rate_limited");
+        sixth.header("Idempotency-Key", "a").await.refuses(429, "rate_limited");
+        assert_eq!(once.await.is(202).header("idempotency-replayed"), "true");
+        let mails = inbox.mails(5).await;
+        assert_eq!(mails.iter().filter(|mail| mail.to == ["binh@example.vn"]).count(), 1);
     });
 }

@@ -121,10 +121,16 @@ pub fn check(method: &Method, path: &str, address: &str, reply: &Reply) {
         "{}: no X-Request-Id",
         reply.asked
     );
-    if reply.status >= 400 && method != Method::HEAD {
+    let operation = operation(method, path);
+    // A page for people, where one is declared.
+    let page = reply.header("content-type").starts_with("text/html")
+        && operation.is_some_and(|operation| {
+            operation.about["responses"][reply.status.to_string()]["content"]["text/html"].is_object()
+        });
+    if reply.status >= 400 && method != Method::HEAD && !page {
         check_problem(path, address, reply);
     }
-    let Some(operation) = operation(method, path) else {
+    let Some(operation) = operation else {
         let known = path.starts_with("/docs") || path.starts_with("/openapi/") || reply.status >= 400;
         assert!(known, "{}: {} in no document", reply.asked, reply.status);
         return;
