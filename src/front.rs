@@ -13,13 +13,13 @@ use actix_service::{IntoServiceFactory, Service, ServiceFactory};
 use actix_web::HttpMessage;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{AppConfig, ServiceResponse};
-use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use futures_util::future::{Either, LocalBoxFuture, Map};
 use futures_util::{FutureExt, TryFutureExt};
 
 use crate::app::State;
-use crate::auth::api_keys::in_headers;
+use crate::auth::api_keys::in_header;
 use crate::cache::Response;
 use crate::request::{Counted, PathRef, address_behind};
 use crate::types::Time;
@@ -105,6 +105,51 @@ fn plain<B: MessageBody + 'static, E>(result: Result<ServiceResponse<B>, E>) -> 
     result.map(|response| actix_http::Response::<B>::from(response).map_into_boxed_body())
 }
 
+/// What is asked of the headers of a request, found in one walk over them: to look each of them up costs several times as
+/// much. Of headers that come twice it is the first.
+#[derive(Default)]
+struct Heads<'r> {
+    size: usize,
+    length: Option<&'r HeaderValue>,
+    is_chunked: bool,
+    authorization: Option<&'r HeaderValue>,
+    browser: Option<&'r HeaderValue>,
+    request_id: Option<&'r HeaderValue>,
+}
+
+impl<'r> Heads<'r> {
+    fn of(headers: &'r HeaderMap) -> Self {
+        let mut heads = Self::default();
+        for (name, value) in headers {
+            heads.size += server::header_size(name, value);
+            let place = if *name == header::USER_AGENT {
+                &mut heads.browser
+            } else if *name == header::CONTENT_LENGTH {
+                &mut heads.length
+            } else if *name == header::AUTHORIZATION {
+                &mut heads.authorization
+            } else if *name == server::X_REQUEST_ID {
+                &mut heads.request_id
+            } else {
+                heads.is_chunked |= *name == header::TRANSFER_ENCODING;
+                continue;
+            };
+            place.get_or_insert(value);
+        }
+        heads
+    }
+
+    /// Whether there is no body.
+    fn is_all(&self) -> bool {
+        matches!(self.length.map(HeaderValue::as_bytes), None | Some(b"0")) && !self.is_chunked
+    }
+
+    /// Whether they say more than this room looks at: too much, or an API key's secret, which takes a look at the key.
+    fn need_more(&self) -> bool {
+        self.size > server::HEAD_LIMIT || self.authorization.and_then(in_header).is_some()
+    }
+}
+
 /// The answer, when it can be given without waiting.
 fn at_hand(app: &State, request: &Request) -> Option<Response> {
     if *request.method() == Method::POST {
@@ -124,11 +169,12 @@ fn at_hand(app: &State, request: &Request) -> Option<Response> {
     let Some(entry) = app.cache.get(path, uri.query().unwrap_or("")) else {
         return read_story(app, request);
     };
-    if !entry.is_ready(request.head()) || server::head_size(request.headers()) > server::HEAD_LIMIT {
+    let heads = Heads::of(request.headers());
+    if !entry.is_ready(request.head()) || heads.size > server::HEAD_LIMIT {
         return None;
     }
     let mut response = entry.answer(request.head());
-    surround(request, &mut response);
+    surround(&heads, Time::now(), &mut response);
     tracing::debug!(path, status = response.status().as_u16(), "answered from memory");
     Some(response)
 }
@@ -142,7 +188,8 @@ fn read_story(app: &State, request: &Request) -> Option<Response> {
     let article = PathRef::parse(path.strip_prefix(STORIES)?)?;
     let headers = request.headers();
     // A front end that fetches for readers has no limit, which takes a look at its key.
-    if uri.query().is_some() || in_headers(headers).is_some() || server::head_size(headers) > server::HEAD_LIMIT {
+    let heads = Heads::of(headers);
+    if uri.query().is_some() || heads.need_more() {
         return None;
     }
     let address = address_behind(request.peer_addr(), headers, &app.config.trusted_proxies);
@@ -152,7 +199,7 @@ fn read_story(app: &State, request: &Request) -> Option<Response> {
         return None;
     };
     let mut response = entry.answer(request.head());
-    surround(request, &mut response);
+    surround(&heads, Time::now(), &mut response);
     let ms = start.elapsed().as_micros() as f64 / 1000.0;
     let request_id = response
         .headers()
@@ -171,14 +218,16 @@ fn read_story(app: &State, request: &Request) -> Option<Response> {
 /// A file that is in memory; the query says nothing about it.
 fn file(app: &State, request: &Request, key: &str) -> Option<Response> {
     let file = app.hot.get(key)?;
-    if server::head_size(request.headers()) > server::HEAD_LIMIT {
+    let heads = Heads::of(request.headers());
+    if heads.size > server::HEAD_LIMIT {
         return None;
     }
+    let now = Time::now();
     let mut response = file.answer(request.headers(), *request.method() == Method::HEAD)?;
-    if file.is_news(Time::now()) {
+    if file.is_news(now) {
         app.variants.uses.tell(key);
     }
-    surround(request, &mut response);
+    surround(&heads, now, &mut response);
     tracing::debug!(key, status = response.status().as_u16(), "a file from memory");
     Some(response)
 }
@@ -187,24 +236,18 @@ fn file(app: &State, request: &Request, key: &str) -> Option<Response> {
 fn count_view(app: &State, request: &Request) -> Option<Response> {
     let uri = request.uri();
     let reference = uri.path().strip_prefix(STORIES)?.strip_suffix("/views")?;
-    let headers = request.headers();
-    let length = headers.get(header::CONTENT_LENGTH).map(HeaderValue::as_bytes);
-    let empty = matches!(length, None | Some(b"0")) && !headers.contains_key(header::TRANSFER_ENCODING);
-    // A front end names the reader, which takes a look at its key.
-    if !empty
-        || in_headers(headers).is_some()
-        || uri.query().is_some()
-        || server::head_size(headers) > server::HEAD_LIMIT
-    {
+    let heads = Heads::of(request.headers());
+    if !heads.is_all() || heads.need_more() || uri.query().is_some() {
         return None;
     }
     let story = app.views.resolve(reference)?;
-    let address = address_behind(request.peer_addr(), headers, &app.config.trusted_proxies);
-    let browser = headers.get(header::USER_AGENT).map(HeaderValue::as_bytes);
-    app.views.record(story, address, browser, Time::now());
+    let address = address_behind(request.peer_addr(), request.headers(), &app.config.trusted_proxies);
+    let browser = heads.browser.map(HeaderValue::as_bytes);
+    let now = Time::now();
+    app.views.record(story, address, browser, now);
     let mut response = Response::with_body(StatusCode::ACCEPTED, BoxBody::new(()));
     response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
-    surround(request, &mut response);
+    surround(&heads, now, &mut response);
     Some(response)
 }
 
@@ -215,9 +258,9 @@ fn is_delivery(path: &str) -> bool {
 }
 
 /// The headers that every answer outside of management carries.
-fn surround(request: &Request, response: &mut Response) {
+fn surround(heads: &Heads<'_>, now: Time, response: &mut Response) {
     let headers = response.headers_mut();
-    headers.insert(server::X_REQUEST_ID, server::request_id(request.headers()));
+    headers.insert(server::X_REQUEST_ID, server::request_id(heads.request_id, now));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, ANY_ORIGIN);
     // Whether the request names its origin or not: a shared cache gives the answer to others, too.

@@ -11,7 +11,7 @@ use crate::{audit, changes, images, outbox, retention, search, views, webhooks};
 /// How often retention looks.
 const EVERY: Duration = Duration::from_secs(600);
 /// How long what is being sent has to end at a stop.
-const LAST_TRIES: Duration = Duration::from_secs(10);
+const LAST_TRIES: Duration = Duration::from_secs(6);
 
 /// The running jobs.
 pub struct Jobs {
@@ -85,11 +85,12 @@ async fn count_views(app: State) {
 
 async fn forget(app: State) {
     loop {
+        // First, since retention may take long, and what it holds of readers is promised to go.
+        app.views.sweep(Time::now());
         if let Err(problem) = retention::run(&app).await {
             tracing::error!(cause = %problem, "retention failed; it is tried again later");
         }
         app.limits.sweep();
-        app.views.sweep(Time::now());
         tokio::time::sleep(EVERY).await;
     }
 }

@@ -78,7 +78,7 @@ const URL_LIMIT: usize = 8 * 1024;
 /// Longest request head, in bytes.
 pub const HEAD_LIMIT: usize = 16 * 1024;
 /// How long a graceful stop waits for running requests, in seconds.
-const DRAIN_SECONDS: u64 = 25;
+const DRAIN_SECONDS: u64 = 20;
 /// How long all of a graceful stop may take.
 const STOP: Duration = Duration::from_secs(29);
 
@@ -88,6 +88,7 @@ pub async fn serve(app: App, ready: impl FnOnce(&Config)) -> Result<(), String> 
         .map_err(|error| format!("{} cannot be listened on: {error}", app.config.bind))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let mut app = app;
+    app.db.hurry();
     app.config.bind = address;
     if app.config.public_url.is_empty() {
         app.config.public_url = format!("http://{address}");
@@ -131,11 +132,11 @@ pub async fn serve(app: App, ready: impl FnOnce(&Config)) -> Result<(), String> 
         None => server.await,
     }
     .map_err(|error| error.to_string())?;
-    jobs.stop().await;
     // After the last request, so that every view that was taken is written.
     if let Err(problem) = views::store::flush(&state, &state.views).await {
         tracing::error!(cause = %problem, "the last seconds' views could not be written");
     }
+    jobs.stop().await;
     tracing::info!("stopped");
     Ok(())
 }
@@ -154,7 +155,13 @@ async fn end_streams(app: State, (mut terminate, mut interrupt): (Signal, Signal
     // A thread of its own: what is waited for may be a database that is silent, and that holds the runtime's end up, too.
     std::thread::spawn(|| {
         std::thread::sleep(STOP);
-        tracing::error!("not everything came to its end in time; what was answered is on disk, the rest is cut off");
+        // Whoever reads the log may be what hangs.
+        std::thread::spawn(|| {
+            tracing::error!(
+                "not everything came to its end in time; what was answered is on disk, the rest is cut off"
+            );
+        });
+        std::thread::sleep(Duration::from_millis(100));
         std::process::exit(0);
     });
 }
@@ -250,7 +257,7 @@ async fn surround(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let start = Instant::now();
-    let id_header = request_id(req.headers());
+    let id_header = request_id(req.headers().get(X_REQUEST_ID), Time::now());
     let request_id = id_header.to_str().unwrap_or_default().to_owned();
     req.extensions_mut().insert(RequestId(request_id.clone()));
     let method = req.method().clone();
@@ -421,15 +428,13 @@ fn set_headers(headers: &mut header::HeaderMap, problem: &Problem) {
 /// Names a request in its answer and in the log.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The id of a request: one from a proxy is kept when it is harmless in a log.
-pub fn request_id(headers: &header::HeaderMap) -> HeaderValue {
+/// The id of a request that comes now: one from a proxy is kept when it is harmless in a log.
+pub fn request_id(given: Option<&HeaderValue>, now: Time) -> HeaderValue {
     let harmless = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':');
-    let given = headers
-        .get(X_REQUEST_ID)
-        .filter(|id| (1..=128).contains(&id.len()) && id.as_bytes().iter().copied().all(harmless));
+    let given = given.filter(|id| (1..=128).contains(&id.len()) && id.as_bytes().iter().copied().all(harmless));
     given.cloned().unwrap_or_else(|| {
         let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-        let id = fresh_id().hyphenated().encode_lower(&mut text);
+        let id = fresh_id(now).hyphenated().encode_lower(&mut text);
         HeaderValue::from_str(id).unwrap_or(HeaderValue::from_static("unknown"))
     })
 }
@@ -440,17 +445,19 @@ thread_local! {
 
 /// A UUIDv7 for a request. Nobody has to be kept from guessing it, and those of one millisecond are in no order: each
 /// thread draws its own without asking the others.
-fn fresh_id() -> uuid::Uuid {
+fn fresh_id(now: Time) -> uuid::Uuid {
     let random = DICE.with_borrow_mut(|dice| dice.random());
-    uuid::Builder::from_unix_timestamp_millis(Time::now().ms().unsigned_abs(), &random).into_uuid()
+    uuid::Builder::from_unix_timestamp_millis(now.ms().unsigned_abs(), &random).into_uuid()
 }
 
 /// The bytes of a request's headers.
-pub fn head_size(headers: &header::HeaderMap) -> usize {
-    headers
-        .iter()
-        .map(|(name, value)| name.as_str().len() + value.len() + 4)
-        .sum()
+fn head_size(headers: &header::HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| header_size(name, value)).sum()
+}
+
+/// The bytes of one of them: `name: value` and the end of the line.
+pub fn header_size(name: &HeaderName, value: &HeaderValue) -> usize {
+    name.as_str().len() + value.len() + 4
 }
 
 fn head_limits(req: &ServiceRequest) -> Option<Problem> {

@@ -109,7 +109,7 @@ impl<K: Clone + Eq + Hash, T> Shelf<K, T> {
         let mut read = HashMap::with_capacity(missing.len());
         for (key, thing) in load(conn, &missing)? {
             let purge_keys = (self.depends_on)(&key, &thing);
-            let cells = self.truth.cells(purge_keys.iter().map(String::as_str)).into();
+            let cells = self.truth.cells(purge_keys.iter().map(String::as_str), seq).into();
             let kept = Arc::new(Kept { thing, seq, cells });
             self.items.insert(key.clone(), Arc::clone(&kept));
             read.insert(key, kept);

@@ -7,7 +7,11 @@ use tracing_subscriber::fmt::time::ChronoUtc;
 /// Starts logging with a filter such as `info` or `newsdesk=debug`. The error is one line for the operator.
 pub fn start(filter: &str) -> Result<(), String> {
     // Requests that are none are answered 400 and are their senders' fault: at `error` anybody could wake the operator.
-    let filter = format!("actix_http::h1::dispatcher=off,{filter}");
+    let filter = match filter.trim() {
+        "" => "error,actix_http::h1::dispatcher=off".to_owned(),
+        filter if filter.contains("actix_http") => filter.to_owned(),
+        filter => format!("{filter},actix_http::h1::dispatcher=off"),
+    };
     let filter = EnvFilter::try_new(filter).map_err(|error| format!("LOG is no filter such as info: {error}"))?;
     tracing_subscriber::fmt()
         .json()

@@ -182,10 +182,21 @@ fn publish(process: &Process, desk: &Desk<'_>, ids: &[String], batch: &[Story]) 
 
 /// Sends each request once, over the connections that make stories.
 pub fn send(process: &Process, requests: Vec<Vec<u8>>, status: u16, keep: bool) -> Result<Load, String> {
+    send_over(CONNECTIONS, process, requests, status, keep)
+}
+
+/// The same over so many connections.
+pub fn send_over(
+    connections: usize,
+    process: &Process,
+    requests: Vec<Vec<u8>>,
+    status: u16,
+    keep: bool,
+) -> Result<Load, String> {
     let plan = Plan {
         requests: &requests,
         total: requests.len(),
-        connections: CONNECTIONS,
+        connections,
         status,
         body: None,
         keep,

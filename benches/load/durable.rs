@@ -9,7 +9,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use serde_json::Value;
 
-use crate::data::{Names, send};
+use crate::data::{Names, send, send_over};
 use crate::measure::{ROUNDS, median, percentile};
 use crate::newsroom::{Desk, remove};
 use crate::process::Process;
@@ -20,6 +20,8 @@ use crate::store::{open, told};
 pub const PATH: &str = "create article, 16 connections";
 /// Articles that one round creates.
 const CREATES: usize = 600;
+/// Articles of one round that one client creates alone: each is a commit of its own.
+const ALONE: usize = 100;
 /// Commits of one round beside it.
 const COMMITS: usize = 200;
 
@@ -30,12 +32,17 @@ pub fn create_articles(process: &Process, scratch: Option<&Path>, scale: f64) ->
     let mut plain = scratch.map(Plain::open).transpose()?;
     let (creates, commits) = (scaled(CREATES, scale), scaled(COMMITS, scale));
     let (mut rates, mut plain_rates, mut latencies, mut cpus) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut alone_rates = Vec::new();
+    let alone = scaled(ALONE, scale);
     for round in 0..=ROUNDS {
-        let stories = names.new_stories(round * creates, creates);
-        let requests = stories.iter().map(|body| desk.post("/articles", body)).collect();
+        let mut stories = names.new_stories(round * (creates + alone), creates + alone);
+        let by_one = stories.split_off(creates);
+        let posts = |stories: &[Value]| stories.iter().map(|body| desk.post("/articles", body)).collect();
+        let requests = posts(&stories);
         let before = process.cpu()?;
         let load = send(process, requests, 201, false)?;
         let cpu = process.cpu()?.saturating_sub(before);
+        let one_by_one = send_over(1, process, posts(&by_one), 201, false)?;
         let plain_rate = match &mut plain {
             Some(plain) => Some(plain.rate(&stories, commits)?),
             None => None,
@@ -43,6 +50,7 @@ pub fn create_articles(process: &Process, scratch: Option<&Path>, scale: f64) ->
         // The first round warms up.
         if round > 0 {
             rates.push(creates as f64 / load.wall.as_secs_f64());
+            alone_rates.push(alone as f64 / one_by_one.wall.as_secs_f64());
             cpus.push(cpu.as_secs_f64() * 1e6 / creates as f64);
             plain_rates.extend(plain_rate);
             latencies.extend(load.latencies);
@@ -60,10 +68,11 @@ pub fn create_articles(process: &Process, scratch: Option<&Path>, scale: f64) ->
     let mut line = Line {
         path: PATH.into(),
         note: format!(
-            "{rate:.0} a second, CPU {:.0} µs, p50 {:.1} ms, p99 {:.1} ms",
+            "{rate:.0} a second, CPU {:.0} µs, p50 {:.1} ms, p99 {:.1} ms; one client alone {:.0} a second",
             median(cpus),
             percentile(&latencies, 50),
-            percentile(&latencies, 99)
+            percentile(&latencies, 99),
+            median(alone_rates)
         ),
         ..Line::default()
     };

@@ -8,7 +8,7 @@ use super::publication::Found;
 use super::story::{self, Sight, Story};
 use super::{CaptionRole, corrections};
 use crate::app::{App, State};
-use crate::body::{figure_to_html, figure_to_markdown, text_to_html, text_to_markdown};
+use crate::body::{figure_to_html, figure_to_markdown, markdown_destination, text_to_html, text_to_markdown};
 use crate::cache::{Outcome, serve};
 use crate::conditional::{Lifetime, Made};
 use crate::db::Conn;
@@ -215,11 +215,11 @@ fn markdown(site: &SiteRow, story: &Story) -> Result<String> {
     };
     let signed = authors(summary).map(|authors| format!("{} · ", text_to_markdown(&authors, false)));
     let source = summary.source.as_ref().map(|source| {
-        let words = match &source.url {
-            Some(url) => format!("{}, {url}", source.name),
-            None => source.name.clone(),
-        };
-        format!("\n{}: {}\n", from(summary), text_to_markdown(&words, false))
+        let name = text_to_markdown(&source.name, false);
+        match &source.url {
+            Some(url) => format!("\n{}: [{name}]({})\n", from(summary), markdown_destination(url)),
+            None => format!("\n{}: {name}\n", from(summary)),
+        }
     });
     Ok(format!(
         "# {}\n\n{}{}{}\n\n{}{}{}{}{}{}{}",

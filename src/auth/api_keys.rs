@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
-use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::{HttpRequest, delete, get, post};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -393,9 +393,14 @@ impl InUse {
     }
 }
 
-/// The key in an `Authorization` header, when there is one.
+/// The key in the headers of a request, when there is one.
 pub fn in_headers(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    in_header(headers.get(header::AUTHORIZATION)?)
+}
+
+/// The key in an `Authorization` header, when there is one.
+pub fn in_header(value: &HeaderValue) -> Option<&str> {
+    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
     let token = token.trim();
     (scheme.eq_ignore_ascii_case("bearer") && token.starts_with(PREFIX)).then_some(token)
 }

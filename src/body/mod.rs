@@ -276,6 +276,11 @@ pub fn figure_to_markdown(shown: &ShownFigure) -> String {
     markdown_out::shown(shown)
 }
 
+/// An address as Markdown's links have it.
+pub fn markdown_destination(url: &str) -> String {
+    markdown_text::destination(url)
+}
+
 /// Text without marks as Markdown. `lines` says whether it may take more than one line; headings may not.
 pub fn text_to_markdown(text: &str, lines: bool) -> String {
     markdown_text::unmarked(text, lines)

@@ -285,7 +285,7 @@ fn built_of(truth: &Truth, outcome: Outcome, seq: i64) -> Built {
 
 fn entry_of(truth: &Truth, made: Made, seq: i64) -> Entry {
     let keys = std::iter::once("site").chain(made.keys.iter().map(String::as_str));
-    let cells = truth.cells(keys);
+    let cells = truth.cells(keys, seq);
     Entry::new(made, seq, cells, true)
 }
 

@@ -22,6 +22,9 @@ use crate::types::{Id, Time};
 
 pub use truth::{Cell, Truth};
 
+/// Where the diary's epoch is kept among what the program remembers.
+const EPOCH: &str = "epoch";
+
 /// What happened to which part of the public truth.
 #[derive(Debug, Clone)]
 pub struct Change {
@@ -143,7 +146,7 @@ pub fn before(conn: &mut Conn, since: Time) -> Result<Option<i64>> {
 
 /// The name of this life of the database: a restore begins another.
 pub fn epoch(conn: &mut Conn) -> Result<String> {
-    meta::value(conn, "epoch")?.ok_or_else(|| Problem::internal("the diary has no epoch"))
+    meta::value(conn, EPOCH)?.ok_or_else(|| Problem::internal("the diary has no epoch"))
 }
 
 /// The kind of change that a message under a story makes.

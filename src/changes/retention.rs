@@ -3,11 +3,11 @@
 
 use diesel::prelude::*;
 
-use super::{Recorded, after};
-use crate::db::{Conn, Tx};
+use super::{EPOCH, Recorded, after};
+use crate::db::{self, Conn, Tx};
 use crate::error::Result;
 use crate::meta;
-use crate::schema::{changes, meta as meta_values};
+use crate::schema::changes;
 use crate::types::Time;
 
 /// For so long every change is kept, in seconds: whoever comes back within it misses no purge key.
@@ -67,17 +67,16 @@ fn number(conn: &mut Conn, name: &str) -> Result<i64> {
 
 /// Gives the diary its epoch, once in the life of a database.
 pub fn begin(tx: &mut Tx<'_>) -> Result<()> {
-    meta::set_once(tx.conn, "epoch", &new_epoch())
+    meta::set_once(tx.conn, EPOCH, &new_epoch())
 }
 
-/// Gives the diary another epoch, unless somebody has done so: of several instances that see another history, one does.
-pub fn begin_anew(tx: &mut Tx<'_>, after: &str) -> Result<()> {
-    if super::epoch(tx.conn)? == after {
-        let epoch = diesel::update(meta_values::table.find("epoch").filter(meta_values::value.eq(after)))
-            .set(meta_values::value.eq(new_epoch()));
-        epoch.execute(tx.conn)?;
+/// Gives the diary another epoch than `before`, unless it has one: of several instances that see another history, one does.
+pub fn begin_anew(tx: &mut Tx<'_>, before: Option<&str>) -> Result<()> {
+    db::lock(tx.conn, "epoch")?;
+    match meta::value(tx.conn, EPOCH)? {
+        Some(epoch) if before.is_some_and(|before| before != epoch) => Ok(()),
+        _ => meta::set(tx.conn, EPOCH, &new_epoch()),
     }
-    Ok(())
 }
 
 fn new_epoch() -> String {

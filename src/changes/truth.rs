@@ -88,11 +88,15 @@ impl Truth {
         self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// The cells of some keys. One that nobody had is taken to have changed just now: what was missed while nobody
-    /// looked at it then counts as changed.
-    pub fn cells<'k>(&self, keys: impl Iterator<Item = &'k str>) -> Vec<Cell> {
+    /// The cells of some keys, for what was made in a snapshot of this number. One that nobody had is taken to have changed
+    /// just now: what was missed while nobody looked at it then counts as changed. A snapshot that is ahead of all that was
+    /// applied is of a history that has ended: what was made in it never holds.
+    pub fn cells<'k>(&self, keys: impl Iterator<Item = &'k str>, seq: i64) -> Vec<Cell> {
         let mut inner = self.lock();
         let highest = inner.highest;
+        if seq > highest {
+            return vec![Arc::new(AtomicI64::new(i64::MAX))];
+        }
         let cells = keys
             .map(|key| match inner.cells.get(key) {
                 Some(cell) => Arc::clone(cell),
@@ -159,7 +163,8 @@ impl Truth {
         Ok(head)
     }
 
-    fn catch_up_to(&self, conn: &mut Conn, head: i64) -> Result<()> {
+    /// The same for a snapshot whose number is known.
+    pub(super) fn catch_up_to(&self, conn: &mut Conn, head: i64) -> Result<()> {
         let mut from = self.followed();
         while from < head {
             let rows = after(conn, from, PIECE)?;
@@ -203,13 +208,13 @@ mod tests {
     #[test]
     fn a_new_cell_counts_as_changed_and_then_follows_its_key() {
         let truth = Truth::new(7);
-        let cells = truth.cells(["a1", "a2"].into_iter());
+        let cells = truth.cells(["a1", "a2"].into_iter(), 7);
         assert_eq!(cells.iter().map(read).collect::<Vec<_>>(), [7, 7]);
         truth.apply(&[change(8, &["a1"])]);
         assert_eq!(cells.iter().map(read).collect::<Vec<_>>(), [8, 7]);
         assert_eq!(
             truth
-                .cells(["a3", ANY].into_iter())
+                .cells(["a3", ANY].into_iter(), 8)
                 .iter()
                 .map(read)
                 .collect::<Vec<_>>(),
@@ -221,7 +226,7 @@ mod tests {
     fn changes_out_of_order_are_told_in_order() {
         let truth = Truth::new(0);
         let mut told = truth.subscribe();
-        let cell = truth.cells(["a"].into_iter()).remove(0);
+        let cell = truth.cells(["a"].into_iter(), 0).remove(0);
         truth.apply(&[change(2, &["a"])]);
         assert_eq!((read(&cell), truth.followed()), (2, 0), "applied at once, told later");
         assert!(told.try_recv().is_err());
@@ -235,15 +240,17 @@ mod tests {
     fn another_history_ends_all_that_was_known() {
         let truth = Truth::new(0);
         let mut told = truth.subscribe();
-        let old = truth.cells(["a"].into_iter()).remove(0);
+        let old = truth.cells(["a"].into_iter(), 0).remove(0);
         truth.apply(&[change(1, &["a"]), change(2, &["b"])]);
         truth.begin_anew(1);
         assert_eq!((read(&old), truth.followed()), (i64::MAX, 1));
         assert_eq!(
-            read(&truth.cells(["a"].into_iter())[0]),
+            read(&truth.cells(["a"].into_iter(), 1)[0]),
             1,
             "what is made now may be kept"
         );
+        let old = truth.cells(["a"].into_iter(), 2).remove(0);
+        assert_eq!(read(&old), i64::MAX, "what was made then not");
         while told.try_recv().is_ok() {}
         assert_eq!(told.try_recv().err(), Some(broadcast::error::TryRecvError::Closed));
         let mut told = truth.subscribe();
@@ -254,9 +261,9 @@ mod tests {
     #[test]
     fn cells_that_nobody_holds_are_swept() {
         let truth = Truth::new(0);
-        let held = truth.cells(["held"].into_iter());
+        let held = truth.cells(["held"].into_iter(), 0);
         for n in 0..5000 {
-            truth.cells([format!("a{n}").as_str()].into_iter());
+            truth.cells([format!("a{n}").as_str()].into_iter(), 0);
         }
         assert!(truth.lock().cells.len() < 3000);
         truth.apply(&[change(1, &["held"])]);

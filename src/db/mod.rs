@@ -7,13 +7,13 @@
 
 mod integrity;
 mod kept;
+mod location;
 mod migrations;
 mod opener;
 mod text;
 mod writer;
 
 use std::panic::AssertUnwindSafe;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
@@ -31,6 +31,7 @@ use crate::types::Time;
 
 pub use integrity::check_integrity;
 pub use kept::KeptJson;
+pub use location::Location;
 pub use migrations::{check_schema, migrate};
 use opener::{Open, Opener};
 pub use text::{Fixed, Value, insert_once, run_text};
@@ -38,8 +39,8 @@ use writer::{Task, Work, start_writer};
 
 /// How long a request waits for a connection.
 const ACQUIRE: Duration = Duration::from_secs(5);
-/// How long a request waits for a server that took its question and is silent. A server that lives ends a statement after
-/// ten seconds, or after five behind another's lock.
+/// How long a request waits for a server that took its question and is silent. One that lives ends a statement after ten
+/// seconds, or after five behind another's lock, and no request has many long ones.
 const SILENCE: Duration = Duration::from_secs(25);
 /// Connections to PostgreSQL.
 const POSTGRES_POOL: usize = 16;
@@ -58,60 +59,6 @@ pub enum Conn {
     Sqlite(SqliteConnection),
     /// A PostgreSQL server.
     Postgres(PgConnection),
-}
-
-/// Where the database is, read from `DATABASE_URL`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Location {
-    /// `sqlite://path`: a file, made when absent.
-    Sqlite(PathBuf),
-    /// `postgres://…`: given to libpq, with deadlines where it names none.
-    Postgres(String),
-}
-
-impl Location {
-    /// Reads a URL; the error says what is wrong in one line.
-    pub fn parse(url: &str) -> Result<Self, String> {
-        if let Some(path) = url.strip_prefix("sqlite://") {
-            if path.is_empty() {
-                return Err("DATABASE_URL names no file: write sqlite://data/newsdesk.db".into());
-            }
-            Ok(Self::Sqlite(PathBuf::from(path)))
-        } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            Ok(Self::Postgres(with_deadlines(url)))
-        } else {
-            Err("DATABASE_URL must begin with sqlite:// or postgres://".into())
-        }
-    }
-
-    /// Whether this is the embedded database.
-    pub fn is_sqlite(&self) -> bool {
-        matches!(self, Self::Sqlite(_))
-    }
-}
-
-/// What libpq knows of a server that is gone without a word: by itself it waits for hours.
-const DEADLINES: [&str; 5] = [
-    "connect_timeout=5",
-    "tcp_user_timeout=15000",
-    "keepalives_idle=10",
-    "keepalives_interval=3",
-    "keepalives_count=3",
-];
-
-/// The URL with those deadlines that it does not set itself.
-fn with_deadlines(url: &str) -> String {
-    let mut url = url.to_owned();
-    for deadline in DEADLINES {
-        let is_named = deadline
-            .split_once('=')
-            .is_some_and(|(name, _)| url.contains(&format!("{name}=")));
-        if !is_named {
-            url.push(if url.contains('?') { '&' } else { '?' });
-            url.push_str(deadline);
-        }
-    }
-    url
 }
 
 /// A write transaction: the connection, its time, and the public changes that are numbered just before COMMIT.
@@ -202,6 +149,7 @@ pub struct Db {
     truth: Arc<Truth>,
     opened: Instant,
     haste: Arc<Haste>,
+    hurries: bool,
 }
 
 impl Db {
@@ -236,7 +184,14 @@ impl Db {
             truth,
             opened: Instant::now(),
             haste: Arc::default(),
+            hurries: false,
         })
+    }
+
+    /// From here on nobody waits for ever for a server that is silent: for a program that serves. What an operator starts by
+    /// hand may take its time.
+    pub fn hurry(&mut self) {
+        self.hurries = self.writer.is_none();
     }
 
     /// What this process knows of the public truth.
@@ -341,19 +296,22 @@ impl Db {
             let mut open = pool.get().map_err(overloaded)?;
             work(&mut open)
         });
-        if self.writer.is_some() {
+        if !self.hurries {
             return joined.await.map_err(Problem::internal)?;
         }
-        // The thread goes on waiting, with its permit: whoever comes after the last one is told at once.
+        // The thread goes on waiting, with its permit: when all permits are gone, nobody waits longer than for one of them.
         match tokio::time::timeout(SILENCE, joined).await {
             Ok(joined) => joined.map_err(Problem::internal)?,
-            Err(_) => {
-                let text =
-                    "The database did not answer in time. A change may have been made: look before you try again.";
-                Err(Problem::new(Code::Unavailable, text).header("Retry-After", "5"))
-            }
+            Err(_) => Err(silent()),
         }
     }
+}
+
+/// A server that took a question and says nothing.
+fn silent() -> Problem {
+    let text =
+        "The database did not answer in time. If this was a change, it may have been made: look before you try again.";
+    Problem::new(Code::Unavailable, text).header("Retry-After", "5")
 }
 
 /// A connection that could be had without waiting.

@@ -94,8 +94,8 @@ fn has_host(text: &str) -> bool {
 fn is_host(run: &str, after: &str) -> bool {
     let said = |c: char| c.is_alphanumeric() || is_combining_mark(c) || is_pictograph(c);
     let labels: Vec<&str> = run.split('.').map(|label| label.trim_matches(|c| !said(c))).collect();
-    // A path or a port.
-    let leads_on = after.starts_with('/')
+    // A path, a query or a port.
+    let leads_on = after.starts_with(['/', '?', '#'])
         || after
             .strip_prefix(':')
             .is_some_and(|port| port.starts_with(|c: char| c.is_ascii_digit()));
@@ -111,11 +111,29 @@ fn is_host(run: &str, after: &str) -> bool {
     (1..labels.len()).any(|at| {
         let (before, label) = (&labels[..at], labels[at]);
         let Some(top) = top_level(label) else { return false };
-        // `Mr.Vu`, `ThS.BS`; but `ts.la/x` leads somewhere.
+        // `Mr.Vu`, `ThS.BS`, `ThS.BS/TS.BS`; but `ts.la/x` leads somewhere.
         let titles = before.iter().all(|label| TITLES.contains(label));
-        let title = titles && top.len() == 2 && (TITLES.contains(&label) || !leads_on);
+        let title = titles && top.len() == 2 && (!leads_on || TITLES.contains(&label) && is_title_too(after));
         !before[at - 1].is_empty() && !title
     })
+}
+
+/// Whether what follows a slash is another run of titles, as in `ThS.BS/TS.BS`.
+fn is_title_too(after: &str) -> bool {
+    let Some(next) = after.strip_prefix('/') else {
+        return false;
+    };
+    let run = next
+        .split(|c: char| !c.is_alphanumeric() && c != '.')
+        .next()
+        .unwrap_or_default();
+    let rest = &next[run.len()..];
+    !rest.starts_with(['/', '?', '#', '-', '_', '='])
+        && run
+            .split('.')
+            .filter(|label| !label.is_empty())
+            .all(|label| TITLES.contains(&label))
+        && !run.is_empty()
 }
 
 /// The top-level domain that a label is or begins with, before a dash or a sign.
@@ -207,6 +225,11 @@ mod tests {
     #[test]
     fn programs_make_links_of_this() {
         for text in [
+            "ts.la?promo",
+            "dr.io#x",
+            "ms.md/free",
+            "gs.st/x",
+            "ts.la/x",
             "evil.com",
             "EVIL.COM!",
             "(evil.com)",

@@ -42,7 +42,7 @@ pub fn mount(config: &mut ServiceConfig<'_>) {
 #[utoipa::path(tag = "site", responses((status = 200, description = "The site.", body = Site)))]
 #[get("/site")]
 async fn get_site(app: State, _: Query<NoParams>, req: HttpRequest) -> Result<HttpResponse> {
-    let shares_open = app.mail.is_some();
+    let state = app.clone();
     serve(&app, &req, move |conn| {
         let row = current(conn)?;
         let consent = consent(conn, row.consent_version)?;
@@ -51,9 +51,11 @@ async fn get_site(app: State, _: Query<NoParams>, req: HttpRequest) -> Result<Ht
             languages: row.languages,
             time_zone: row.time_zone,
             consent,
-            shares_open,
+            shares_open: state.mail.is_some(),
         };
-        Made::json(&site, Some(row.updated_at), Vec::new(), None).map(Outcome::Here)
+        // What the settings say changes at a start, which is told as a change of the site.
+        let changed = state.known.site_change(conn)?;
+        Made::json(&site, changed.max(Some(row.updated_at)), Vec::new(), None).map(Outcome::Here)
     })
     .await
 }

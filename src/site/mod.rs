@@ -162,7 +162,8 @@ impl First {
             config.public_url,
             config.media_public_url,
             config.variants_public_url,
-            config.avif
+            config.avif,
+            config.smtp_url.is_some()
         ]);
         let default = languages.first().map_or("en", |language| language.as_str());
         let texts = consent::first_texts(&config.site_name, config.feedback_retention_days, default);

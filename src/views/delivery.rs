@@ -78,7 +78,7 @@ fn remember(conn: &mut Conn, app: &App, article: &PathRef) -> Result<Uuid> {
     let story = Uuid::try_parse(id.as_str()).map_err(Problem::internal)?;
     let truth = app.db.truth();
     let seq = truth.catch_up(conn)?;
-    let cell = truth.cells(std::iter::once(key('a', &id).as_str())).pop();
+    let cell = truth.cells(std::iter::once(key('a', &id).as_str()), seq).pop();
     if let Some(cell) = cell {
         app.views.remember(article.as_str(), story, cell, seq);
     }

@@ -189,7 +189,7 @@ impl Views {
 fn shard_of(article: Uuid, address: IpAddr) -> usize {
     let last = match network(address) {
         IpAddr::V4(ip) => ip.octets()[3],
-        IpAddr::V6(ip) => ip.octets()[7],
+        IpAddr::V6(ip) => ip.octets().iter().fold(0, |all, octet| all ^ octet),
     };
     usize::from(article.as_bytes()[15] ^ last) % SHARDS
 }

@@ -20,15 +20,17 @@ const MARKS: usize = 8;
 const BUCKETS: usize = 8192;
 /// Bits of a mark that tell the time, in milliseconds. They begin anew every 50 days.
 const TIME_BITS: u32 = 32;
+/// Tells an address's mark from a reader's, in the upper half.
+const ADDRESS: u64 = 1 << 31;
 /// Bits of an address's mark that count its readers.
 const COUNT_BITS: u32 = 5;
 
 /// A part of all readers of stories.
 ///
-/// Each reader of a story leaves a mark, and so does each address: the digest's upper half and when it was left. When a
+/// Each reader of a story leaves a mark, and so does each address: the upper bits of a digest and when it was left. When a
 /// bucket is full its oldest mark makes room, so that a flood of readers takes no more memory, and who was forgotten for
-/// it may count again. The digest has 13 bits more than a mark shows, which say in what bucket it is, and four in what
-/// table: a reader is taken for another about once in 500 million views.
+/// it may count again. In a full bucket a reader is taken for another once in 250 million views, an address once in eight
+/// million, which then counts fewer of its readers.
 pub struct Readers {
     salt: [u8; 16],
     /// Yesterday's salt and when it ended: for half an hour more it tells who comes again.
@@ -82,15 +84,24 @@ fn is_fresh(mark: u64, now: u32) -> bool {
     i64::from(age(mark, now)) < ONCE_IN
 }
 
+/// What a mark shows of a reader: its first bit says that it is one.
+fn shown_of_reader(digest: u64) -> u64 {
+    digest >> TIME_BITS & (ADDRESS - 1)
+}
+
+/// What a mark shows of an address, besides how many readers have counted there.
+fn shown_of_address(digest: u64) -> u64 {
+    (digest >> TIME_BITS | ADDRESS) >> COUNT_BITS
+}
+
 /// The mark of a reader.
 fn reader_mark(digest: u64, now: u32) -> u64 {
-    digest >> TIME_BITS << TIME_BITS | u64::from(now)
+    shown_of_reader(digest) << TIME_BITS | u64::from(now)
 }
 
 /// The mark of an address where so many readers have counted.
 fn address_mark(digest: u64, readers: u8, now: u32) -> u64 {
-    let shown = TIME_BITS + COUNT_BITS;
-    digest >> shown << shown | u64::from(readers) << TIME_BITS | u64::from(now)
+    (shown_of_address(digest) << COUNT_BITS | u64::from(readers)) << TIME_BITS | u64::from(now)
 }
 
 /// The readers in an address's mark.
@@ -120,10 +131,10 @@ impl Readers {
             return Counted::Again;
         }
         let bucket = self.bucket(today.address);
-        let shown = TIME_BITS + COUNT_BITS;
+        let shown = shown_of_address(today.address);
         let known = bucket
             .iter_mut()
-            .find(|mark| **mark >> shown == today.address >> shown && is_fresh(**mark, time));
+            .find(|mark| **mark >> (TIME_BITS + COUNT_BITS) == shown && is_fresh(**mark, time));
         match known {
             Some(mark) if readers_of(*mark) >= MOST_READERS => return Counted::Enough,
             // The half hour of an address begins with its first reader.
@@ -156,7 +167,7 @@ impl Readers {
     }
 
     fn has_met(&mut self, digests: Digests, now: u32) -> bool {
-        let shown = digests.reader >> TIME_BITS;
+        let shown = shown_of_reader(digests.reader);
         let bucket = self.bucket(digests.reader);
         bucket
             .iter()

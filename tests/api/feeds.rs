@@ -167,7 +167,7 @@ newsroom_tests! {
         assert!(body.starts_with("# ") && body.contains("\n\n## Mục\n\n") && !body.contains("<script>"), "{body}");
         let photo = format!("]({})\n\nNước rút\n\n", read.text("/cover/image/url"));
         assert!(body.contains(&photo) && body.contains("Thời tiết") && body.contains("An \\<Bình\\> · "), "{body}");
-        assert!(body.trim_end().ends_with("https://bao-a.vn/1") && !body.contains("caption:"), "{body}");
+        assert!(body.trim_end().ends_with("Nguồn: [Báo A](https://bao-a.vn/1)") && !body.contains("caption:"), "{body}");
 
         // From memory the answer is the same, with its policy.
         let again = reader.get(&format!("{path}/html")).await.is(200);
