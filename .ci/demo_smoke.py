@@ -158,6 +158,8 @@ def main():
                 run_curl(line)
             ids = article_ids(base)
             expect(ids, "the demo's newsroom has no published article")
+            viewed = get(base, "/delivery/v1/most-viewed?limit=5")["data"]
+            expect(len(viewed) == 5, f"the demo's stories have no readers: {viewed}")
             reference = leave_a_message(base, ids)
             demo.stop()
 

@@ -1,6 +1,6 @@
 //! How readers search.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, get};
@@ -189,7 +189,15 @@ struct Lookup<'q> {
     terms: &'q [Term],
     exact: Wanted,
     folded: Wanted,
+    /// The terms side by side; none when there is but one.
+    sequence: Option<Sequence>,
     span: Span,
+}
+
+/// Terms that stand side by side, in a text or in a name.
+struct Sequence {
+    exact: Wanted,
+    folded: Wanted,
 }
 
 impl<'q> Lookup<'q> {
@@ -199,10 +207,14 @@ impl<'q> Lookup<'q> {
                 terms,
                 exact: Wanted::default(),
                 folded: Wanted::default(),
+                sequence: None,
                 span: store::ALL,
             });
         }
-        let named = named(conn, terms)?;
+        let whole = Term::sequence(terms);
+        // Names are looked at once for both.
+        let asked: Vec<Term> = terms.iter().chain(&whole).cloned().collect();
+        let named = named(conn, &asked)?;
         let filters = query.filters.resolve(conn)?;
         let wanted = |spelling, names: &[Vec<String>]| {
             let mut wanted = Wanted::terms(terms, spelling, names);
@@ -214,6 +226,16 @@ impl<'q> Lookup<'q> {
             terms,
             exact: wanted(Spelling::Exact, &named.exact),
             folded: wanted(Spelling::Folded, &named.folded),
+            sequence: whole.map(|whole| {
+                let wanted = |spelling, names: &[Vec<String>]| {
+                    let names = names.get(terms.len()..).unwrap_or_default();
+                    Wanted::terms(std::slice::from_ref(&whole), spelling, names)
+                };
+                Sequence {
+                    exact: wanted(Spelling::Exact, &named.exact),
+                    folded: wanted(Spelling::Folded, &named.folded),
+                }
+            }),
             span: Span {
                 from: after.map_or(i64::MIN, super::entry::first_number),
                 to: before.map_or(i64::MAX, |time| super::entry::first_number(time) - 1),
@@ -228,8 +250,18 @@ impl<'q> Lookup<'q> {
         let mut ranked = Vec::new();
         for (numbers, spelling) in [(exact, Spelling::Exact), (folded, Spelling::Folded)] {
             let scorer = Scorer::new(self.terms, spelling);
+            let in_sequence = match &self.sequence {
+                Some(Sequence { exact, folded }) => {
+                    let wanted = if spelling == Spelling::Exact { exact } else { folded };
+                    store::among(conn, wanted, spelling, &numbers)?
+                }
+                None => HashSet::new(),
+            };
             let hits = heads.of(conn, &numbers)?;
-            let one = |hit: Arc<Kept<Head>>| Ranked::new(&hit, scorer.score(&hit), spelling == Spelling::Exact);
+            let one = |hit: Arc<Kept<Head>>| {
+                let score = scorer.score(&hit, in_sequence.contains(&hit.row_id));
+                Ranked::new(&hit, score, spelling == Spelling::Exact)
+            };
             ranked.extend(hits.into_iter().map(one));
         }
         Ok(ranked)

@@ -41,6 +41,16 @@ impl Term {
         })
     }
 
+    /// All terms one after the other; none where there is but one.
+    pub fn sequence(terms: &[Self]) -> Option<Self> {
+        let last = terms.last().filter(|_| terms.len() > 1)?;
+        Some(Self {
+            exact: terms.iter().flat_map(|term| term.exact.iter().cloned()).collect(),
+            folded: terms.iter().flat_map(|term| term.folded.iter().cloned()).collect(),
+            prefix: last.prefix,
+        })
+    }
+
     /// Whether it may begin with a part of a text, told without making words of it.
     pub fn may_begin(&self, part: &str) -> bool {
         let first = self.folded.first();

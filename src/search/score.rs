@@ -7,6 +7,8 @@ use super::query::{Spelling, Term};
 const EXACT: i64 = 1_000_000;
 /// The terms in one sequence in the headline.
 const TITLE_SEQUENCE: i64 = 40;
+/// The terms in one sequence anywhere, also in a tag or a caption: most words of Vietnamese are two that are written apart.
+const SEQUENCE: i64 = 12;
 /// One term in the headline, in the lead, anywhere.
 const TITLE: i64 = 16;
 const LEAD: i64 = 6;
@@ -34,8 +36,8 @@ impl Scorer {
         }
     }
 
-    /// The score of a hit that matches in this spelling.
-    pub fn score(&self, hit: &Head) -> i64 {
+    /// The score of a hit that matches in this spelling; `in_sequence` when the terms stand side by side somewhere in it.
+    pub fn score(&self, hit: &Head, in_sequence: bool) -> i64 {
         let base = match self.spelling {
             Spelling::Exact => EXACT,
             Spelling::Folded => 0,
@@ -55,7 +57,7 @@ impl Scorer {
                 _ => ANYWHERE,
             })
             .sum();
-        base + sequence + terms
+        base + sequence + if in_sequence { SEQUENCE } else { 0 } + terms
     }
 }
 
@@ -79,7 +81,11 @@ mod tests {
             lead_folded: spelled(lead),
             ..Row::default()
         };
-        Scorer::new(&parse(query), spelling).score(&Head::new(Id::new(), row))
+        let terms = parse(query);
+        let sequence = Term::sequence(&terms).map(|whole| whole.needle(spelling));
+        let in_sequence = |needle: &String| row.title_exact.contains(needle) || row.lead_exact.contains(needle);
+        let in_sequence = sequence.as_ref().is_some_and(in_sequence);
+        Scorer::new(&terms, spelling).score(&Head::new(Id::new(), row), in_sequence)
     }
 
     #[test]

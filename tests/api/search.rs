@@ -91,6 +91,22 @@ newsroom_tests! {
             "Đối thoại ở Thái Nguyên"]);
     }
 
+    async fn words_that_stand_together_come_before_words_apart(desk) {
+        let tag = desk.named("tags", "An sinh").await;
+        for (content, day) in [
+            (json!({ "title": "Trong bài", "body_markdown": "Chi cho an sinh xã hội." }), 1),
+            (json!({ "title": "Bởi thẻ", "tag_ids": [tag.id()] }), 2),
+            (json!({ "title": "Rời nhau", "body_markdown": "Xã An Lĩnh có trường sinh thái." }), 9),
+            (json!({ "title": "Đầu đề an sinh", "body_markdown": "x" }), 3),
+        ] {
+            at(&desk, content, day).await;
+        }
+        let expected = ["Đầu đề an sinh", "Bởi thẻ", "Trong bài", "Rời nhau"];
+        assert_eq!(titles(&desk, "an sinh").await, expected);
+        assert_eq!(titles(&desk, "AN SINH").await, expected);
+        assert_eq!(titles(&desk, "sinh an").await, ["Đầu đề an sinh", "Rời nhau", "Bởi thẻ", "Trong bài"], "only the order of words");
+    }
+
     async fn spelling_is_told(desk) {
         corpus(&desk).await;
         for (query, kind) in [("Thái Nguyên", "exact"), ("thai nguyen", "folded"), ("đối thoại", "exact"), ("ĐỐI THOẠI", "exact"),
