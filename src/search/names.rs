@@ -1,6 +1,8 @@
 //! Names of tags and authors. The index keeps their ids, and the names are looked at when somebody asks: a new name
 //! holds at once for every story, and no story is indexed again.
 
+use std::collections::BTreeSet;
+
 use diesel::prelude::*;
 
 use super::query::{Spelling, Term};
@@ -28,7 +30,7 @@ pub struct Named {
 
 /// Looks the terms up among the names.
 pub fn named(conn: &mut Conn, terms: &[Term]) -> Result<Named> {
-    let patterns: Vec<String> = terms
+    let patterns: BTreeSet<String> = terms
         .iter()
         .filter_map(|term| term.folded.iter().max_by_key(|word| word.chars().count()))
         .map(|word| like_pattern(word))

@@ -41,13 +41,12 @@ impl Term {
         })
     }
 
-    /// All terms one after the other; none where there is but one.
+    /// All terms one after the other, the last one whole; none where there is but one.
     pub fn sequence(terms: &[Self]) -> Option<Self> {
-        let last = terms.last().filter(|_| terms.len() > 1)?;
-        Some(Self {
+        (terms.len() > 1).then(|| Self {
             exact: terms.iter().flat_map(|term| term.exact.iter().cloned()).collect(),
             folded: terms.iter().flat_map(|term| term.folded.iter().cloned()).collect(),
-            prefix: last.prefix,
+            prefix: false,
         })
     }
 

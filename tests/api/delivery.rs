@@ -70,6 +70,7 @@ newsroom_tests! {
                 assert!(fresh.bytes.is_empty());
                 assert_eq!(fresh.header("etag"), tag);
                 assert!(!fresh.header("cache-control").is_empty());
+                assert_eq!(fresh.header("last-modified"), "", "the tag is enough (RFC 9110 §15.4.5)");
             }
             for other in ["\"x\"", "W/\"x\"", "x"] {
                 ask(other).await.is(200);
