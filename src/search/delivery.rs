@@ -40,6 +40,9 @@ pub fn mount(config: &mut ServiceConfig<'_>) {
     config.service(search_articles);
 }
 
+/// Hits of which the index is asked whether the terms stand side by side in them, in body, captions or names: the newest. It
+/// has to look at each word's places for that. Headlines are compared for all.
+const SEQUENCED: usize = 250;
 /// Hits whose relevance is compared: the newest.
 const RANKED: i64 = 1000;
 /// Hits are counted up to this.
@@ -253,7 +256,8 @@ impl<'q> Lookup<'q> {
             let in_sequence = match &self.sequence {
                 Some(Sequence { exact, folded }) => {
                     let wanted = if spelling == Spelling::Exact { exact } else { folded };
-                    store::among(conn, wanted, spelling, &numbers)?
+                    let newest = &numbers[..numbers.len().min(SEQUENCED)];
+                    store::among(conn, wanted, spelling, newest)?
                 }
                 None => HashSet::new(),
             };
