@@ -1,7 +1,7 @@
 //! newsdesk: a headless CMS for news sites. See README.md for what it does and docs/ARCHITECTURE.md for the map.
 
 #[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 mod app;
 mod articles;
