@@ -108,7 +108,7 @@ fn plain<B: MessageBody + 'static, E>(result: Result<ServiceResponse<B>, E>) -> 
 /// What is asked of the headers of a request, found in one walk over them: to look each of them up costs several times as
 /// much. Of headers that come twice it is the first.
 #[derive(Default)]
-struct Heads<'r> {
+struct Fields<'r> {
     size: usize,
     length: Option<&'r HeaderValue>,
     is_chunked: bool,
@@ -117,26 +117,26 @@ struct Heads<'r> {
     request_id: Option<&'r HeaderValue>,
 }
 
-impl<'r> Heads<'r> {
+impl<'r> Fields<'r> {
     fn of(headers: &'r HeaderMap) -> Self {
-        let mut heads = Self::default();
+        let mut fields = Self::default();
         for (name, value) in headers {
-            heads.size += server::header_size(name, value);
+            fields.size += server::header_size(name, value);
             let place = if *name == header::USER_AGENT {
-                &mut heads.browser
+                &mut fields.browser
             } else if *name == header::CONTENT_LENGTH {
-                &mut heads.length
+                &mut fields.length
             } else if *name == header::AUTHORIZATION {
-                &mut heads.authorization
+                &mut fields.authorization
             } else if *name == server::X_REQUEST_ID {
-                &mut heads.request_id
+                &mut fields.request_id
             } else {
-                heads.is_chunked |= *name == header::TRANSFER_ENCODING;
+                fields.is_chunked |= *name == header::TRANSFER_ENCODING;
                 continue;
             };
             place.get_or_insert(value);
         }
-        heads
+        fields
     }
 
     /// Whether there is no body.
@@ -169,12 +169,12 @@ fn at_hand(app: &State, request: &Request) -> Option<Response> {
     let Some(entry) = app.cache.get(path, uri.query().unwrap_or("")) else {
         return read_story(app, request);
     };
-    let heads = Heads::of(request.headers());
-    if !entry.is_ready(request.head()) || heads.size > server::HEAD_LIMIT {
+    let fields = Fields::of(request.headers());
+    if !entry.is_ready(request.head()) || fields.size > server::HEAD_LIMIT {
         return None;
     }
     let mut response = entry.answer(request.head());
-    surround(&heads, Time::now(), &mut response);
+    surround(&fields, Time::now(), &mut response);
     tracing::debug!(path, status = response.status().as_u16(), "answered from memory");
     Some(response)
 }
@@ -188,8 +188,8 @@ fn read_story(app: &State, request: &Request) -> Option<Response> {
     let article = PathRef::parse(path.strip_prefix(STORIES)?)?;
     let headers = request.headers();
     // A front end that fetches for readers has no limit, which takes a look at its key.
-    let heads = Heads::of(headers);
-    if uri.query().is_some() || heads.need_more() {
+    let fields = Fields::of(headers);
+    if uri.query().is_some() || fields.need_more() {
         return None;
     }
     let address = address_behind(request.peer_addr(), headers, &app.config.trusted_proxies);
@@ -199,7 +199,7 @@ fn read_story(app: &State, request: &Request) -> Option<Response> {
         return None;
     };
     let mut response = entry.answer(request.head());
-    surround(&heads, Time::now(), &mut response);
+    surround(&fields, Time::now(), &mut response);
     let ms = start.elapsed().as_micros() as f64 / 1000.0;
     let request_id = response
         .headers()
@@ -218,8 +218,8 @@ fn read_story(app: &State, request: &Request) -> Option<Response> {
 /// A file that is in memory; the query says nothing about it.
 fn file(app: &State, request: &Request, key: &str) -> Option<Response> {
     let file = app.hot.get(key)?;
-    let heads = Heads::of(request.headers());
-    if heads.size > server::HEAD_LIMIT {
+    let fields = Fields::of(request.headers());
+    if fields.size > server::HEAD_LIMIT {
         return None;
     }
     let now = Time::now();
@@ -227,7 +227,7 @@ fn file(app: &State, request: &Request, key: &str) -> Option<Response> {
     if file.is_news(now) {
         app.variants.uses.tell(key);
     }
-    surround(&heads, now, &mut response);
+    surround(&fields, now, &mut response);
     tracing::debug!(key, status = response.status().as_u16(), "a file from memory");
     Some(response)
 }
@@ -236,18 +236,18 @@ fn file(app: &State, request: &Request, key: &str) -> Option<Response> {
 fn count_view(app: &State, request: &Request) -> Option<Response> {
     let uri = request.uri();
     let reference = uri.path().strip_prefix(STORIES)?.strip_suffix("/views")?;
-    let heads = Heads::of(request.headers());
-    if !heads.is_all() || heads.need_more() || uri.query().is_some() {
+    let fields = Fields::of(request.headers());
+    if !fields.is_all() || fields.need_more() || uri.query().is_some() {
         return None;
     }
     let story = app.views.resolve(reference)?;
     let address = address_behind(request.peer_addr(), request.headers(), &app.config.trusted_proxies);
-    let browser = heads.browser.map(HeaderValue::as_bytes);
+    let browser = fields.browser.map(HeaderValue::as_bytes);
     let now = Time::now();
     app.views.record(story, address, browser, now);
     let mut response = Response::with_body(StatusCode::ACCEPTED, BoxBody::new(()));
     response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
-    surround(&heads, now, &mut response);
+    surround(&fields, now, &mut response);
     Some(response)
 }
 
@@ -258,9 +258,9 @@ fn is_delivery(path: &str) -> bool {
 }
 
 /// The headers that every answer outside of management carries.
-fn surround(heads: &Heads<'_>, now: Time, response: &mut Response) {
+fn surround(fields: &Fields<'_>, now: Time, response: &mut Response) {
     let headers = response.headers_mut();
-    headers.insert(server::X_REQUEST_ID, server::request_id(heads.request_id, now));
+    headers.insert(server::X_REQUEST_ID, server::request_id(fields.request_id, now));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, ANY_ORIGIN);
     // Whether the request names its origin or not: a shared cache gives the answer to others, too.

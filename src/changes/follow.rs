@@ -122,19 +122,16 @@ async fn begin_anew(app: &App, followed: i64, end: &mut Option<End>) -> Result<(
 #[cfg(test)]
 mod tests {
     use diesel::connection::SimpleConnection;
-    use diesel::prelude::*;
 
     use super::*;
+    use crate::db::tests::scratch;
 
     fn diary(rows: &str) -> Conn {
-        let mut conn = SqliteConnection::establish(":memory:").expect("a database");
-        conn.batch_execute(&format!(
+        scratch(&format!(
             "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT); INSERT INTO meta VALUES ('epoch', 'one');
              CREATE TABLE changes (seq BIGINT, kind TEXT, subject_id TEXT, language TEXT, keys TEXT, at_ms BIGINT);
              INSERT INTO changes VALUES {rows}"
         ))
-        .expect("a diary");
-        Conn::Sqlite(conn)
     }
 
     #[test]

@@ -461,4 +461,4 @@ pub fn try_lock(conn: &mut Conn, name: &str) -> Result<bool> {
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

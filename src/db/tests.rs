@@ -14,6 +14,13 @@ fn new_database() -> (tempfile::TempDir, Db) {
     (folder, db)
 }
 
+/// An embedded database in memory with nothing but these tables and rows.
+pub fn scratch(statements: &str) -> Conn {
+    let mut conn = SqliteConnection::establish(":memory:").expect("a database");
+    conn.batch_execute(statements).expect("tables and rows");
+    Conn::Sqlite(conn)
+}
+
 /// Writes that wait while another one runs, so that they share a transaction.
 async fn together<F>(db: &Db, count: usize, work: F) -> Vec<Result<()>>
 where
