@@ -9,6 +9,7 @@
 //! zeroed `free` boxes, or are cut off at the end. Orientation is a property (`irot`, `imir`) that every viewer
 //! follows, so it stays.
 
+mod bitstream;
 mod decode;
 mod meta;
 
