@@ -17,12 +17,12 @@ fn damaged() -> Rejected {
     Rejected::broken("The AVIF is damaged: its bitstream cannot be read.")
 }
 
-/// The colours that the last sequence header names; refuses a film.
+/// The colours that the first picture's sequence header names; refuses a film.
 pub(super) fn colours(bytes: &[u8]) -> Result<Named, Rejected> {
     let (mut units, mut frames, mut colours) = (Units(bytes), 0, None);
     while let Some((kind, payload)) = units.next()? {
         match kind {
-            SEQUENCE_HEADER => colours = Some(sequence_header(payload).map_err(|_| damaged())?),
+            SEQUENCE_HEADER if frames == 0 => colours = Some(sequence_header(payload).map_err(|_| damaged())?),
             FRAME_HEADER | FRAME => frames += 1,
             _ => {}
         }
@@ -139,11 +139,12 @@ fn skip_operating_points(bits: &mut impl BitRead) -> std::io::Result<()> {
 
 /// A number that says by leading zeros how long it is (AV1 specification, 4.10.3).
 fn skip_variable_length(bits: &mut impl BitRead) -> std::io::Result<()> {
-    let mut zeros = 0;
-    while !bits.read_bit()? {
-        zeros += 1;
+    for zeros in 0..32 {
+        if bits.read_bit()? {
+            return bits.skip(zeros);
+        }
     }
-    if zeros < 32 { bits.skip(zeros) } else { Ok(()) }
+    Err(std::io::ErrorKind::InvalidData.into())
 }
 
 /// AV1 specification, 5.5.2; the numbers are those of H.273.
@@ -208,7 +209,7 @@ mod tests {
                 .chunks(8)
                 .map(|byte| byte.iter().enumerate().fold(0, |all, (i, bit)| all | bit << (7 - i)));
             let payload: Vec<u8> = bytes.map(|byte| byte as u8).collect();
-            sequence_header(&payload).expect("a header")
+            sequence_header(&payload)
         };
         let wide = Named {
             primaries: 9,
@@ -256,7 +257,13 @@ mod tests {
             &tools,
             &config,
         ];
-        assert_eq!(colours_of(&film.concat()), wide);
+        assert_eq!(colours_of(&film.concat()).expect("a header"), wide);
+        let endless = [
+            &[(3, 2), (1, 0), (1, 0), (1, 1), (32, 1), (32, 1), (1, 1), (32, 0)][..],
+            &timing,
+        ]
+        .concat();
+        assert!(colours_of(&endless).is_err());
         // Nothing that may be left out.
         let bare = [
             &[(3, 0), (1, 1), (1, 0), (1, 0), (1, 0), (5, 0)][..],
@@ -270,6 +277,6 @@ mod tests {
             matrix: 2,
             full: false,
         };
-        assert_eq!(colours_of(&bare.concat()), untold);
+        assert_eq!(colours_of(&bare.concat()).expect("a header"), untold);
     }
 }
