@@ -128,12 +128,12 @@ async fn search_articles(app: State, query: Query<SearchQuery>, req: HttpRequest
 struct Ranked {
     score: i64,
     moment: i64,
-    article_id: Id,
+    hit: Arc<Kept<Head>>,
     matched_as: MatchedAs,
 }
 
 /// Where a hit stands; higher places come first.
-type Rank = (i64, i64, String);
+type Rank<'r> = (i64, i64, &'r str);
 
 fn find(conn: &mut Conn, app: &App, query: &SearchQuery, start: &Start, target: &Target) -> Result<Made> {
     let terms = parse(&query.q);
@@ -147,7 +147,7 @@ fn find(conn: &mut Conn, app: &App, query: &SearchQuery, start: &Start, target: 
         SearchSort::PublishedAtDown => lookup.by_date(conn, &app.heads, start, query.page.include_total)?,
     };
     let (found, page) = start.finish(found, query.page.include_total.then_some(total), |hit| {
-        (Key::Int(hit.score), format!("{}.{}", hit.moment, hit.article_id))
+        (Key::Int(hit.score), format!("{}.{}", hit.moment, hit.hit.article_id))
     });
     let data = results(conn, app, &terms, found)?;
     let newest = changes::newest(conn)?;
@@ -159,15 +159,14 @@ fn find(conn: &mut Conn, app: &App, query: &SearchQuery, start: &Start, target: 
 }
 
 /// The place that a cursor names.
-fn place(start: &Start) -> Option<Rank> {
+fn place(start: &Start) -> Option<Rank<'_>> {
     let (score, rest) = start.after.as_ref()?;
     let (moment, id) = rest.split_once('.')?;
-    Some((score.int(), moment.parse().ok()?, id.to_owned()))
+    Some((score.int(), moment.parse().ok()?, id))
 }
 
 /// The page of a list that is in memory.
 fn cut(mut all: Vec<Ranked>, start: &Start) -> Vec<Ranked> {
-    all.sort_by_cached_key(|hit| std::cmp::Reverse(hit.place()));
     if let Some(place) = place(start) {
         all.retain(|hit| {
             if start.backwards {
@@ -177,10 +176,17 @@ fn cut(mut all: Vec<Ranked>, start: &Start) -> Vec<Ranked> {
             }
         });
     }
-    if start.backwards {
-        all.reverse();
+    let order = |one: &Ranked, other: &Ranked| match start.backwards {
+        true => one.place().cmp(&other.place()),
+        false => other.place().cmp(&one.place()),
+    };
+    // A page is a small part of a thousand hits: only that is put in order.
+    let fetch = usize::try_from(start.fetch).unwrap_or(0);
+    if fetch < all.len() {
+        all.select_nth_unstable_by(fetch, order);
+        all.truncate(fetch);
     }
-    all.truncate(usize::try_from(start.fetch).unwrap_or(0));
+    all.sort_unstable_by(order);
     all
 }
 
@@ -264,7 +270,7 @@ impl<'q> Lookup<'q> {
             let hits = heads.of(conn, &numbers)?;
             let one = |hit: Arc<Kept<Head>>| {
                 let score = scorer.score(&hit, in_sequence.contains(&hit.row_id));
-                Ranked::new(&hit, score, spelling == Spelling::Exact)
+                Ranked::new(hit, score, spelling == Spelling::Exact)
             };
             ranked.extend(hits.into_iter().map(one));
         }
@@ -332,28 +338,31 @@ impl<'q> Lookup<'q> {
     fn ranked_by_date(&self, conn: &mut Conn, heads: &Heads, numbers: &[i64]) -> Result<Vec<Ranked>> {
         let exact = store::among(conn, &self.exact, Spelling::Exact, numbers)?;
         let hits = heads.of(conn, numbers)?;
-        let one = |hit: Arc<Kept<Head>>| Ranked::new(&hit, moment(hit.row_id), exact.contains(&hit.row_id));
+        let one = |hit: Arc<Kept<Head>>| {
+            let (score, is_exact) = (moment(hit.row_id), exact.contains(&hit.row_id));
+            Ranked::new(hit, score, is_exact)
+        };
         Ok(hits.into_iter().map(one).collect())
     }
 }
 
 impl Ranked {
-    fn place(&self) -> Rank {
-        (self.score, self.moment, self.article_id.as_str().to_owned())
+    fn place(&self) -> Rank<'_> {
+        (self.score, self.moment, self.hit.article_id.as_str())
     }
 
-    fn new(hit: &Head, score: i64, is_exact: bool) -> Self {
+    fn new(hit: Arc<Kept<Head>>, score: i64, is_exact: bool) -> Self {
         Self {
             score,
             moment: moment(hit.row_id),
-            article_id: hit.article_id.clone(),
+            hit,
             matched_as: if is_exact { MatchedAs::Exact } else { MatchedAs::Folded },
         }
     }
 }
 
 fn results(conn: &mut Conn, app: &App, terms: &[Term], found: Vec<Ranked>) -> Result<Vec<SearchResult>> {
-    let ids: Vec<Id> = found.iter().map(|hit| hit.article_id.clone()).collect();
+    let ids: Vec<Id> = found.iter().map(|hit| hit.hit.article_id.clone()).collect();
     let rows = rows_of(conn, &ids)?;
     let texts = app.heads.texts(conn, &ids)?;
     let texts: HashMap<&Id, Arc<Kept<Text>>> = ids
@@ -362,7 +371,7 @@ fn results(conn: &mut Conn, app: &App, terms: &[Term], found: Vec<Ranked>) -> Re
         .filter_map(|(id, text)| Some((id, text?)))
         .collect();
     let list = summaries(conn, app, rows, &[])?;
-    let ways: HashMap<Id, MatchedAs> = found.into_iter().map(|hit| (hit.article_id, hit.matched_as)).collect();
+    let ways: HashMap<&Id, MatchedAs> = found.iter().map(|hit| (&hit.hit.article_id, hit.matched_as)).collect();
     let result = |article: ArticleSummary| {
         let matched_as = ways.get(&article.id).copied().unwrap_or(MatchedAs::Folded);
         let spelling = match matched_as {

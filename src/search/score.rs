@@ -1,5 +1,7 @@
 //! How well a hit answers: from the same stored words on both databases, never from their own ranking.
 
+use memchr::memmem::Finder;
+
 use super::heads::Head;
 use super::query::{Spelling, Term};
 
@@ -16,8 +18,8 @@ const ANYWHERE: i64 = 1;
 
 /// Scores hits of one query.
 pub struct Scorer {
-    needles: Vec<String>,
-    sequence: String,
+    needles: Vec<Finder<'static>>,
+    sequence: Finder<'static>,
     spelling: Spelling,
 }
 
@@ -29,9 +31,10 @@ impl Scorer {
         for needle in &needles {
             sequence.push_str(needle.trim_start());
         }
+        let finder = |needle: &String| Finder::new(needle).into_owned();
         Self {
-            needles,
-            sequence,
+            needles: needles.iter().map(finder).collect(),
+            sequence: finder(&sequence),
             spelling,
         }
     }
@@ -42,8 +45,9 @@ impl Scorer {
             Spelling::Exact => EXACT,
             Spelling::Folded => 0,
         };
-        let (title, lead) = (hit.title(self.spelling), hit.lead(self.spelling));
-        let sequence = if self.needles.len() > 1 && title.contains(&self.sequence) {
+        let (title, lead) = (hit.title(self.spelling).as_bytes(), hit.lead(self.spelling).as_bytes());
+        let holds = |text: &[u8], needle: &Finder<'_>| needle.find(text).is_some();
+        let sequence = if self.needles.len() > 1 && holds(title, &self.sequence) {
             TITLE_SEQUENCE
         } else {
             0
@@ -52,8 +56,8 @@ impl Scorer {
             .needles
             .iter()
             .map(|needle| match needle {
-                needle if title.contains(needle) => TITLE,
-                needle if lead.contains(needle) => LEAD,
+                needle if holds(title, needle) => TITLE,
+                needle if holds(lead, needle) => LEAD,
                 _ => ANYWHERE,
             })
             .sum();

@@ -10,7 +10,7 @@ use diesel::sql_types::{BigInt, Text};
 use super::entry::Entry;
 use super::query::Spelling;
 use super::wanted::{GAP, Wanted};
-use crate::db::Conn;
+use crate::db::{Conn, Fixed, Value};
 use crate::error::Result;
 use crate::schema::search_docs;
 use crate::types::Id;
@@ -130,6 +130,11 @@ fn column(spelling: Spelling) -> &'static str {
     }
 }
 
+const SQLITE_NEWEST: &str = "SELECT rowid FROM search_words WHERE search_words MATCH $1 AND rowid BETWEEN $2 AND $3 \
+     ORDER BY rowid DESC LIMIT $4";
+const SQLITE_OLDEST: &str = "SELECT rowid FROM search_words WHERE search_words MATCH $1 AND rowid BETWEEN $2 AND $3 \
+     ORDER BY rowid ASC LIMIT $4";
+
 /// The numbers of the newest hits (or the oldest) in a span, from that end on.
 pub fn numbers(
     conn: &mut Conn,
@@ -142,18 +147,16 @@ pub fn numbers(
     if !wanted.is_possible() {
         return Ok(Vec::new());
     }
-    let order = if newest { "DESC" } else { "ASC" };
     let rows: Vec<Number> = match conn {
-        Conn::Sqlite(conn) => diesel::sql_query(format!(
-            "SELECT rowid AS row_id FROM search_words WHERE search_words MATCH ? AND rowid BETWEEN ? AND ? \
-             ORDER BY rowid {order} LIMIT ?"
-        ))
-        .bind::<Text, _>(wanted.for_sqlite(spelling))
-        .bind::<BigInt, _>(span.from)
-        .bind::<BigInt, _>(span.to)
-        .bind::<BigInt, _>(limit)
-        .load(conn)?,
+        Conn::Sqlite(conn) => {
+            let statement = if newest { SQLITE_NEWEST } else { SQLITE_OLDEST };
+            let asked = wanted.for_sqlite(spelling);
+            let (from, to) = (Value::Int(span.from), Value::Int(span.to));
+            let values = [Value::Text(&asked), from, to, Value::Int(limit)];
+            return Ok(Fixed::with(statement, &values).load(conn)?);
+        }
         Conn::Postgres(conn) => {
+            let order = if newest { "DESC" } else { "ASC" };
             let column = column(spelling);
             // The words lie outside of the rows, so looking at them row by row is what costs: the words' own index must
             // find all hits. The planner cannot know that, so the other ways are closed to it.
