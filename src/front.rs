@@ -5,6 +5,7 @@
 //! takes a few looks by index; see [`crate::db::Db::read_here`].
 
 use std::future::{Ready, ready};
+use std::net::IpAddr;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -15,13 +16,13 @@ use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{AppConfig, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::http::{Method, StatusCode};
-use futures_util::future::{Either, LocalBoxFuture, Map};
+use futures_util::future::{Either, LocalBoxFuture};
 use futures_util::{FutureExt, TryFutureExt};
 
 use crate::app::State;
 use crate::auth::api_keys::in_header;
 use crate::cache::Response;
-use crate::request::{Counted, PathRef, address_behind};
+use crate::request::{Counted, PathRef, address_behind, last_seen};
 use crate::types::Time;
 use crate::{articles, cache, server};
 
@@ -56,6 +57,7 @@ impl<S, B> ServiceFactory<Request> for Front<S>
 where
     S: ServiceFactory<Request, Config = AppConfig, Response = ServiceResponse<B>>,
     S::Future: 'static,
+    <S::Service as Service<Request>>::Future: 'static,
     B: MessageBody + 'static,
 {
     type Response = Response;
@@ -78,16 +80,16 @@ pub struct FrontService<S> {
     inner: S,
 }
 
-type Plain<B, E> = fn(Result<ServiceResponse<B>, E>) -> Result<Response, E>;
-
 impl<S, B> Service<Request> for FrontService<S>
 where
     S: Service<Request, Response = ServiceResponse<B>>,
+    S::Future: 'static,
     B: MessageBody + 'static,
 {
     type Response = Response;
     type Error = S::Error;
-    type Future = Either<Ready<Result<Response, S::Error>>, Map<S::Future, Plain<B, S::Error>>>;
+    // The application's is large, and would be moved about with every answer that is at hand.
+    type Future = Either<Ready<Result<Response, S::Error>>, LocalBoxFuture<'static, Result<Response, S::Error>>>;
 
     fn poll_ready(&self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
@@ -96,13 +98,13 @@ where
     fn call(&self, request: Request) -> Self::Future {
         match at_hand(&self.app, &request) {
             Some(response) => Either::Left(ready(Ok(response))),
-            None => Either::Right(self.inner.call(request).map(plain as Plain<B, S::Error>)),
+            None => Either::Right(self.inner.call(request).map_ok(plain).boxed_local()),
         }
     }
 }
 
-fn plain<B: MessageBody + 'static, E>(result: Result<ServiceResponse<B>, E>) -> Result<Response, E> {
-    result.map(|response| actix_http::Response::<B>::from(response).map_into_boxed_body())
+fn plain<B: MessageBody + 'static>(response: ServiceResponse<B>) -> Response {
+    actix_http::Response::<B>::from(response).map_into_boxed_body()
 }
 
 /// What is asked of the headers of a request, found in one walk over them: to look each of them up costs several times as
@@ -115,6 +117,8 @@ struct Fields<'r> {
     authorization: Option<&'r HeaderValue>,
     browser: Option<&'r HeaderValue>,
     request_id: Option<&'r HeaderValue>,
+    forwarded: Option<&'r HeaderValue>,
+    forwarded_again: bool,
 }
 
 impl<'r> Fields<'r> {
@@ -130,6 +134,9 @@ impl<'r> Fields<'r> {
                 &mut fields.authorization
             } else if *name == server::X_REQUEST_ID {
                 &mut fields.request_id
+            } else if *name == header::X_FORWARDED_FOR {
+                fields.forwarded_again = fields.forwarded.is_some();
+                &mut fields.forwarded
             } else {
                 fields.is_chunked |= *name == header::TRANSFER_ENCODING;
                 continue;
@@ -137,6 +144,15 @@ impl<'r> Fields<'r> {
             place.get_or_insert(value);
         }
         fields
+    }
+
+    /// Where the client is.
+    fn address(&self, app: &State, request: &Request) -> IpAddr {
+        let trusted = &app.config.trusted_proxies;
+        if self.forwarded_again {
+            return address_behind(request.peer_addr(), request.headers(), trusted);
+        }
+        last_seen(request.peer_addr(), self.forwarded.into_iter(), trusted)
     }
 
     /// Whether there is no body.
@@ -186,13 +202,12 @@ fn read_story(app: &State, request: &Request) -> Option<Response> {
     let uri = request.uri();
     let path = uri.path();
     let article = PathRef::parse(path.strip_prefix(STORIES)?)?;
-    let headers = request.headers();
     // A front end that fetches for readers has no limit, which takes a look at its key.
-    let fields = Fields::of(headers);
+    let fields = Fields::of(request.headers());
     if uri.query().is_some() || fields.need_more() {
         return None;
     }
-    let address = address_behind(request.peer_addr(), headers, &app.config.trusted_proxies);
+    let address = fields.address(app, request);
     app.limits.delivery(address).ok()?;
     let Some(entry) = cache::build_here(app, path, |here| articles::delivery::plain(here, app, &article)) else {
         request.extensions_mut().insert(Counted);
@@ -241,7 +256,7 @@ fn count_view(app: &State, request: &Request) -> Option<Response> {
         return None;
     }
     let story = app.views.resolve(reference)?;
-    let address = address_behind(request.peer_addr(), request.headers(), &app.config.trusted_proxies);
+    let address = fields.address(app, request);
     let browser = fields.browser.map(HeaderValue::as_bytes);
     let now = Time::now();
     app.views.record(story, address, browser, now);

@@ -87,32 +87,27 @@ pub fn client_address(req: &HttpRequest) -> IpAddr {
 
 /// The client's address behind proxies that are trusted.
 pub fn address_behind(peer: Option<SocketAddr>, headers: &header::HeaderMap, trusted: &BTreeSet<IpAddr>) -> IpAddr {
+    let lines: Vec<&header::HeaderValue> = headers.get_all(header::X_FORWARDED_FOR).collect();
+    last_seen(peer, lines.into_iter().rev(), trusted)
+}
+
+/// The same, told by the lines of `X-Forwarded-For`, the last one first.
+pub fn last_seen<'h>(
+    peer: Option<SocketAddr>,
+    lines: impl Iterator<Item = &'h header::HeaderValue>,
+    trusted: &BTreeSet<IpAddr>,
+) -> IpAddr {
     let peer = peer.map_or(IpAddr::from([127, 0, 0, 1]), |peer| peer.ip().to_canonical());
     if !trusted.contains(&peer) {
         return peer;
     }
-    // From the right: the first address that is not one of our own proxies is the last one that was really seen.
-    let mut forwarded = headers
-        .get_all(header::X_FORWARDED_FOR)
-        .filter_map(|value| value.to_str().ok());
-    let first = forwarded.next().unwrap_or("");
-    let trusted = |ip: &IpAddr| trusted.contains(ip);
-    match forwarded.next() {
-        None => last_seen(peer, first.rsplit(','), trusted),
-        Some(second) => {
-            let lines: Vec<&str> = [first, second].into_iter().chain(forwarded).collect();
-            last_seen(peer, lines.iter().rev().flat_map(|line| line.rsplit(',')), trusted)
-        }
-    }
-}
-
-/// Walks the hops, given from the right, where our own proxies wrote; what stands left of an unreadable hop is anybody's word.
-fn last_seen<'h>(peer: IpAddr, hops: impl Iterator<Item = &'h str>, trusted: impl Fn(&IpAddr) -> bool) -> IpAddr {
+    // From the right, where our own proxies wrote: the first address that is not one of them is the last one that was
+    // really seen. What stands left of an unreadable hop is anybody's word.
     let mut seen = peer;
-    for hop in hops {
+    for hop in lines.flat_map(|line| line.to_str().unwrap_or("").rsplit(',')) {
         let Ok(ip) = hop.trim().parse::<IpAddr>() else { break };
         seen = ip.to_canonical();
-        if !trusted(&seen) {
+        if !trusted.contains(&seen) {
             break;
         }
     }
@@ -576,11 +571,27 @@ mod tests {
     fn a_client_cannot_choose_its_address_behind_a_proxy() {
         let ip = |text: &str| text.parse::<IpAddr>().expect("an address");
         let proxy = ip("127.0.0.1");
-        let seen = |hops: &[&str]| last_seen(proxy, hops.iter().rev().copied(), |ip| *ip == proxy);
+        let trusted = BTreeSet::from([proxy]);
+        let seen_by = |peer: &str, lines: &[&'static str]| {
+            let mut headers = header::HeaderMap::new();
+            for line in lines {
+                let line = header::HeaderValue::from_bytes(line.as_bytes()).expect("a value");
+                headers.append(header::X_FORWARDED_FOR, line);
+            }
+            address_behind(Some(SocketAddr::new(ip(peer), 4711)), &headers, &trusted)
+        };
+        let seen = |lines: &[&'static str]| seen_by("127.0.0.1", lines);
         assert_eq!(seen(&["203.0.113.7"]), ip("203.0.113.7"));
-        assert_eq!(seen(&["6.6.6.6", " x", " 203.0.113.7"]), ip("203.0.113.7"));
-        assert_eq!(seen(&["6.6.6.6", "203.0.113.7", "127.0.0.1"]), ip("203.0.113.7"));
-        assert_eq!(seen(&["6.6.6.6", "nonsense"]), proxy);
+        assert_eq!(seen(&["6.6.6.6, x, 203.0.113.7"]), ip("203.0.113.7"));
+        assert_eq!(seen(&["6.6.6.6", "203.0.113.7, 127.0.0.1"]), ip("203.0.113.7"));
+        assert_eq!(seen(&["6.6.6.6, 203.0.113.7", "127.0.0.1"]), ip("203.0.113.7"));
+        assert_eq!(seen(&["6.6.6.6, nonsense"]), proxy);
+        assert_eq!(
+            seen(&["6.6.6.6", "\u{ff}, 203.0.113.7"]),
+            proxy,
+            "a line of more than ASCII"
+        );
         assert_eq!(seen(&[]), proxy);
+        assert_eq!(seen_by("198.51.100.9", &["203.0.113.7"]), ip("198.51.100.9"));
     }
 }

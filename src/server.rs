@@ -12,6 +12,7 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpServer, ResponseError, web};
+use bytes::BytesMut;
 use futures_util::FutureExt;
 use rand::RngExt;
 use rand::rngs::SmallRng;
@@ -435,12 +436,23 @@ pub fn request_id(given: Option<&HeaderValue>, now: Time) -> HeaderValue {
     given.cloned().unwrap_or_else(|| {
         let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
         let id = fresh_id(now).hyphenated().encode_lower(&mut text);
-        HeaderValue::from_str(id).unwrap_or(HeaderValue::from_static("unknown"))
+        let id = IDS.with_borrow_mut(|ids| {
+            if ids.capacity() < id.len() {
+                ids.reserve(IDS_SIZE);
+            }
+            ids.extend_from_slice(id.as_bytes());
+            ids.split().freeze()
+        });
+        HeaderValue::from_maybe_shared(id).unwrap_or(HeaderValue::from_static("unknown"))
     })
 }
 
+/// Bytes of a piece of memory for ids. Each id of its own would take one that the processor has not seen for long.
+const IDS_SIZE: usize = 2048;
+
 thread_local! {
     static DICE: RefCell<SmallRng> = RefCell::new(rand::make_rng());
+    static IDS: RefCell<BytesMut> = RefCell::new(BytesMut::with_capacity(IDS_SIZE));
 }
 
 /// A UUIDv7 for a request. Nobody has to be kept from guessing it, and those of one millisecond are in no order: each
