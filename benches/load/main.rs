@@ -13,6 +13,7 @@ mod paths;
 mod process;
 mod reader;
 mod report;
+mod slow_disk;
 mod store;
 mod words;
 
@@ -53,6 +54,9 @@ struct Arguments {
     /// Only paths whose names contain this, such as uncached.
     #[arg(long, default_value = "")]
     paths: String,
+    /// Milliseconds that every fsync takes longer, newsdesk's and the bench's own, as on a disk that has to turn.
+    #[arg(long)]
+    fsync_ms: Option<f64>,
     /// Print the tables for benches/README.md on standard output.
     #[arg(long)]
     markdown: bool,
@@ -87,6 +91,9 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     let target = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"), PathBuf::from);
     let target = std::path::absolute(target).map_err(|error| error.to_string())?;
+    if let Some(ms) = arguments.fsync_ms.filter(|_| !slow_disk::is_slow()) {
+        return slow_disk::again(&target.join("bench-data"), ms);
+    }
     let binary = arguments
         .binary
         .clone()

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::client;
+use crate::{client, slow_disk};
 
 /// How long a start or a stop may take: an old database may have to be migrated.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -133,6 +133,7 @@ pub fn command(binary: &Path, folder: &Path, log: &str, settings: &[(&str, Strin
     command
         .env_clear()
         .envs(settings.iter().map(|(name, value)| (*name, value.as_str())))
+        .envs(slow_disk::settings())
         .current_dir(folder)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
