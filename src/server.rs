@@ -468,6 +468,7 @@ fn head_size(headers: &header::HeaderMap) -> usize {
 }
 
 /// The bytes of one of them: `name: value` and the end of the line.
+#[inline]
 pub fn header_size(name: &HeaderName, value: &HeaderValue) -> usize {
     name.as_str().len() + value.len() + 4
 }
